@@ -1,0 +1,163 @@
+"""Run-time switches: read ``config.train``, change one for a block with ``using_config``.
+
+``global_config`` holds the value that every thread sees; ``config`` is the same set of names as
+this thread sees them. The values of ``global_config`` are class attributes of ``config``'s type,
+so that reading a switch in a hot loop costs one attribute look-up.
+"""
+import contextlib
+import threading
+
+import numpy as np
+
+from minichain.errors import InvalidArgument
+
+
+class LocalConfig(threading.local):
+    """The switches as the current thread sees them.
+
+    Attributes:
+        train: dropout is active, batch normalization uses and updates batch statistics.
+        enable_backprop: record the graph.
+        type_check: validate number, shapes and dtypes of operands before every forward.
+        debug: look for NaN after every forward and backward, and name the function.
+        dtype: floating dtype of new parameters and of images from data sets.
+        keep_graph_on_report: ``report`` keeps Variables with their graphs.
+    """
+
+    train = True
+    enable_backprop = True
+    type_check = True
+    debug = False
+    dtype = np.dtype(np.float32)
+    keep_graph_on_report = False
+    # Chainer's switches that scripts set and that have no effect on this ground.
+    autotune = False
+    cudnn_deterministic = False
+    cudnn_fast_batch_normalization = False
+    use_cudnn = 'auto'
+    use_cudnn_tensor_core = 'auto'
+    use_ideep = 'never'
+    use_static_graph = True
+    warn_nondeterministic = False
+    lazy_grad_sum = False
+    in_recomputing = False
+    schedule_func = None
+    compute_mode = None
+
+    def show(self):
+        """Print every switch and its value."""
+        for name in _names():
+            print(f'{name:32} {getattr(self, name)!r}')
+
+    def __setattr__(self, name, value):
+        _check_name(name)
+        super().__setattr__(name, value)
+
+
+class GlobalConfig:
+    """The switches for all threads that have not set their own; attributes as in ``config``."""
+
+    def __getattr__(self, name):
+        _check_name(name)
+        return getattr(LocalConfig, name)
+
+    def __setattr__(self, name, value):
+        _check_name(name)
+        setattr(LocalConfig, name, value)
+
+    def show(self):
+        """Print every switch and its value."""
+        for name in _names():
+            print(f'{name:32} {getattr(LocalConfig, name)!r}')
+
+
+def _names():
+    return sorted(name for name in vars(LocalConfig)
+                  if not name.startswith('_') and name != 'show')
+
+
+def _check_name(name):
+    if not name.startswith('_') and name not in vars(LocalConfig):
+        raise AttributeError(f"config has no switch '{name}'; there are: {', '.join(_names())}")
+
+
+config = LocalConfig()
+global_config = GlobalConfig()
+
+
+class ThreadState(threading.local):
+    """What the tape keeps for each thread.
+
+    Attributes:
+        on_arrays: a backward formula runs on plain arrays, nothing is recorded.
+        function_hooks: name -> FunctionHook, called around every forward and backward.
+        link_hooks: name -> LinkHook, called around every call of a link.
+    """
+
+    def __init__(self):
+        self.on_arrays = False
+        self.function_hooks = {}
+        self.link_hooks = {}
+
+
+thread_state = ThreadState()
+
+
+@contextlib.contextmanager
+def using_config(name, value, config=config):
+    """Set ``config.<name>`` to ``value`` inside a ``with`` block."""
+    own = vars(config)
+    had, previous = name in own, getattr(config, name)
+    setattr(config, name, value)
+    try:
+        yield
+    finally:
+        if had or config is global_config:
+            setattr(config, name, previous)
+        else:
+            delattr(config, name)
+
+
+def no_backprop_mode():
+    """Inside this ``with`` block nothing is recorded; use it for inference."""
+    return using_config('enable_backprop', False)
+
+
+def force_backprop_mode():
+    """Record again inside a block of :func:`no_backprop_mode`."""
+    return using_config('enable_backprop', True)
+
+
+def get_dtype(dtype=None, map_mixed16=None):
+    """Return ``dtype`` as a NumPy dtype, or ``config.dtype`` where it is None.
+
+    Raises:
+        InvalidArgument: the name is not that of a dtype.
+    """
+    dtype = config.dtype if dtype is None else dtype
+    if str(dtype) == 'mixed16':
+        dtype = np.float16 if map_mixed16 is None else map_mixed16
+    try:
+        return np.dtype(dtype)
+    except TypeError:
+        raise InvalidArgument(f'{dtype!r} is not a dtype; write for example float32') from None
+
+
+def is_debug():
+    """Return whether NaN checks are on in this thread."""
+    return bool(config.debug)
+
+
+def set_debug(debug):
+    """Switch NaN checks on or off in this thread."""
+    config.debug = debug
+
+
+def using_debug(debug=True):
+    """Switch NaN checks inside a ``with`` block."""
+    return using_config('debug', debug)
+
+
+def get_function_hooks():
+    """Return this thread's dict of function hooks, name -> FunctionHook."""
+    return thread_state.function_hooks

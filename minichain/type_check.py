@@ -1,0 +1,182 @@
+"""Checks of operands, raised at the door as InvalidType.
+
+The library's functions call the ``expect_*`` helpers on arrays. A FunctionNode of a user may
+write Chainer's expressions, ``expect(in_types[0].ndim == 2)``, whose failures show both sides.
+"""
+import math
+
+import numpy as np
+
+from minichain.errors import InvalidType
+
+
+def expect_count(label, arrays, count):
+    """Raise unless ``count`` operands came."""
+    if len(arrays) != count:
+        raise InvalidType(f'{label}: {count} operands expected, got {len(arrays)}')
+
+
+def expect_float(label, **arrays):
+    """Raise unless every array has a floating dtype."""
+    for name, array in arrays.items():
+        if array.dtype.kind != 'f':
+            raise InvalidType(f'{label}: {name} of a floating dtype expected, got {array.dtype}. '
+                              f"Convert it, for example with {name}.astype('float32')")
+
+
+def expect_integer(label, **arrays):
+    """Raise unless every array has an integer dtype."""
+    for name, array in arrays.items():
+        if array.dtype.kind not in 'iu':
+            raise InvalidType(f'{label}: {name} of an integer dtype expected, got {array.dtype}. '
+                              f"Convert it, for example with {name}.astype('int32')")
+
+
+def expect_ndim(label, ndim, **arrays):
+    """Raise unless every array has ``ndim`` axes."""
+    for name, array in arrays.items():
+        if array.ndim != ndim:
+            raise InvalidType(f'{label}: {name} with {ndim} axes expected, got shape '
+                              f'{array.shape}')
+
+
+def expect_shape(label, shape, **arrays):
+    """Raise unless every array has the given shape; None in ``shape`` fits any length."""
+    for name, array in arrays.items():
+        fits = len(shape) == array.ndim and all(
+            want is None or want == got for want, got in zip(shape, array.shape))
+        if not fits:
+            wanted = '(' + ', '.join('any' if n is None else str(n) for n in shape) + ')'
+            raise InvalidType(f'{label}: {name}.shape {wanted} expected, got {array.shape}')
+
+
+def expect_same_dtype(label, **arrays):
+    """Raise unless all arrays have one dtype."""
+    if len({array.dtype for array in arrays.values()}) > 1:
+        found = ', '.join(f'{name} {array.dtype}' for name, array in arrays.items())
+        raise InvalidType(f'{label}: operands of one dtype expected, got {found}')
+
+
+def expect_broadcast(label, *arrays):
+    """Raise unless the shapes broadcast together; return the common shape."""
+    try:
+        return np.broadcast_shapes(*(array.shape for array in arrays))
+    except ValueError:
+        shapes = ', '.join(str(array.shape) for array in arrays)
+        raise InvalidType(f'{label}: shapes that broadcast together expected, got {shapes}. '
+                          'Axes are aligned from the right; each pair must be equal or 1') from None
+
+
+class Expression:
+    """A value together with the text of how it was reached, for messages."""
+
+    def __init__(self, value, text):
+        self.value = value
+        self.text = text
+
+    def __repr__(self):
+        return self.text
+
+    def __bool__(self):
+        return bool(self.value)
+
+    def __index__(self):
+        return int(self.value)
+
+    __hash__ = None
+
+
+def _value(x):
+    return x.value if isinstance(x, Expression) else x
+
+
+def _install(name, symbol, apply, reflected=False):
+    def operator(self, other):
+        left, right = (other, self) if reflected else (self, other)
+        return _Pair(apply(_value(left), _value(right)), f'{left!r} {symbol} {right!r}',
+                     left, right)
+    setattr(Expression, name, operator)
+
+
+class _Pair(Expression):
+    """The result of a binary operator, which remembers both sides."""
+
+    def __init__(self, value, text, left, right):
+        super().__init__(value, text)
+        self.sides = _value(left), _value(right)
+
+
+for _name, _symbol, _apply in (
+        ('eq', '==', lambda a, b: a == b), ('ne', '!=', lambda a, b: a != b),
+        ('lt', '<', lambda a, b: a < b), ('le', '<=', lambda a, b: a <= b),
+        ('gt', '>', lambda a, b: a > b), ('ge', '>=', lambda a, b: a >= b),
+        ('add', '+', lambda a, b: a + b), ('sub', '-', lambda a, b: a - b),
+        ('mul', '*', lambda a, b: a * b), ('floordiv', '//', lambda a, b: a // b),
+        ('mod', '%', lambda a, b: a % b), ('pow', '**', lambda a, b: a ** b)):
+    _install(f'__{_name}__', _symbol, _apply)
+    if _name in ('add', 'sub', 'mul', 'floordiv', 'mod', 'pow'):
+        _install(f'__r{_name}__', _symbol, _apply, reflected=True)
+
+
+class _Sequence(Expression):
+    def __getitem__(self, i):
+        if isinstance(i, slice):
+            return _Sequence(self.value[i], f'{self.text}[{i.start}:{i.stop}]')
+        return Expression(self.value[i], f'{self.text}[{i!r}]')
+
+    def __len__(self):
+        return len(self.value)
+
+
+class TypeInfo:
+    """Shape and dtype of one operand, as expressions."""
+
+    def __init__(self, array, text):
+        self.shape = _Sequence(array.shape, f'{text}.shape')
+        self.ndim = Expression(array.ndim, f'{text}.ndim')
+        self.size = Expression(array.size, f'{text}.size')
+        self.dtype = _Dtype(array.dtype, f'{text}.dtype')
+
+
+class _Dtype(Expression):
+    kind = property(lambda self: Expression(self.value.kind, f'{self.text}.kind'))
+    char = property(lambda self: Expression(self.value.char, f'{self.text}.char'))
+    itemsize = property(lambda self: Expression(self.value.itemsize, f'{self.text}.itemsize'))
+
+
+class TypeInfoTuple(tuple):
+    """The operands of one call: TypeInfo objects, and their number as ``size()``."""
+
+    def size(self):
+        """Return the number of operands as an expression."""
+        return Expression(len(self), 'in_types.size')
+
+
+def get_types(arrays, name='in_types'):
+    """Return the TypeInfoTuple of ``arrays``."""
+    return TypeInfoTuple(TypeInfo(a, f'{name}[{i}]') for i, a in enumerate(arrays))
+
+
+def expect(*conditions):
+    """Raise InvalidType for the first condition that does not hold, with both of its sides."""
+    for condition in conditions:
+        if not condition:
+            text = repr(condition) if isinstance(condition, Expression) else 'a condition'
+            sides = getattr(condition, 'sides', None)
+            actual = '' if sides is None else f', got {sides[0]!r} and {sides[1]!r}'
+            raise InvalidType(f'{text} expected{actual}')
+
+
+def eval(expression):  # noqa: A001  Chainer's name
+    """Return the plain value of an expression."""
+    return _value(expression)
+
+
+def prod(shape):
+    """Return the product of the lengths in ``shape`` as an expression."""
+    return Expression(math.prod(_value(shape)), f'prod({shape!r})')
+
+
+def same_types(*arrays):
+    """Return whether all arrays are of one library."""
+    return len({isinstance(array, np.ndarray) for array in arrays}) == 1
