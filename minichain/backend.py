@@ -242,11 +242,3 @@ def copyto(target, source):
     device = get_device_from_array(target)
     with using_device(device):
         device.xp.copyto(target, device.send(source))
-
-
-def check_same_module(label, arrays):
-    """Raise DeviceError unless all ``arrays`` are of one library."""
-    if len({isinstance(array, np.ndarray) for array in arrays}) > 1:
-        places = ', '.join('NumPy' if isinstance(a, np.ndarray) else 'CuPy' for a in arrays)
-        raise DeviceError(f'{label}: all operands on one device expected, got {places}. Move the '
-                          'data with device.send(array) or the model with link.to_device(device)')

@@ -28,5 +28,5 @@ class DeviceError(MinichainError, RuntimeError):
     """A device that was asked for and is not there, or arrays on devices that do not meet."""
 
 
-class NotFinite(MinichainError, FloatingPointError):
+class NotFinite(MinichainError, FloatingPointError, RuntimeError):
     """A loss, gradient or value that became NaN or infinite."""

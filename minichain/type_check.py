@@ -7,7 +7,64 @@ import math
 
 import numpy as np
 
-from minichain.errors import InvalidType
+from minichain import backend
+from minichain.errors import DeviceError, InvalidArgument, InvalidType, NotFinite
+
+
+def check_operands(function, arrays):
+    """Raise unless ``arrays`` are all on one device and of types that ``function`` accepts."""
+    if set(map(type, arrays)) != {np.ndarray}:
+        expect_same_module(function.label, arrays)
+    function.check_type_forward(arrays if function.on_arrays else get_types(arrays))
+
+
+def expect_array(label, x):
+    """Raise unless ``x`` is a NumPy or CuPy array."""
+    if not backend.is_array(x):
+        raise InvalidType(f'{label}: NumPy or CuPy array expected, got {type(x).__name__}. '
+                          'Wrap numbers and lists: numpy.asarray(value)')
+
+
+def expect_same_module(label, arrays):
+    """Raise unless all ``arrays`` are there and of one library."""
+    if any(array is None for array in arrays):
+        raise InvalidType(f'{label}: an operand has no array yet. A parameter of unknown shape '
+                          'gets one when data first passes through its link')
+    if len({isinstance(array, np.ndarray) for array in arrays}) > 1:
+        places = ', '.join('NumPy' if isinstance(a, np.ndarray) else 'CuPy' for a in arrays)
+        raise DeviceError(f'{label}: all operands on one device expected, got {places}. Move the '
+                          'data with device.send(array) or the model with link.to_device(device)')
+
+
+def expect_gradient(name, array, gradient):
+    """Raise unless ``gradient`` is an array of the same shape and dtype as ``array``."""
+    expect_array('grad', gradient)
+    if gradient.shape != array.shape or gradient.dtype != array.dtype:
+        raise InvalidType(f'grad of {name or "a variable"}: {array.shape}, {array.dtype} expected '
+                          f'as of its array, got {gradient.shape}, {gradient.dtype}')
+
+
+def expect_one_element(label, variable):
+    """Raise unless ``variable`` has one element, so that its gradient may start from 1."""
+    if variable.size != 1:
+        raise InvalidArgument(f'{label} from shape {variable.shape} needs .grad; only a '
+                              'one-element variable starts from 1 by itself. Sum it, or set .grad')
+
+
+def expect_same_length(label, **sequences):
+    """Raise unless all sequences have one length."""
+    lengths = {name: len(sequence) for name, sequence in sequences.items()}
+    if len(set(lengths.values())) > 1:
+        raise InvalidArgument(f'{label}: sequences of one length expected, got ' + ', '.join(
+            f'{length} {name}' for name, length in lengths.items()))
+
+
+def expect_no_nan(label, arrays):
+    """Raise NotFinite if NaN is in any of ``arrays``."""
+    for array in arrays:
+        if array is not None and array.dtype.kind == 'f' and bool((array != array).any()):
+            raise NotFinite(f'{label} gave NaN in an array of shape {array.shape}. Look at the '
+                            'operands: a division by 0, a log of 0, an overflow, a bad input')
 
 
 def expect_count(label, arrays, count):
@@ -64,7 +121,7 @@ def expect_broadcast(label, *arrays):
     except ValueError:
         shapes = ', '.join(str(array.shape) for array in arrays)
         raise InvalidType(f'{label}: shapes that broadcast together expected, got {shapes}. '
-                          'Axes are aligned from the right; each pair must be equal or 1') from None
+                          'Axes are aligned from the right; each pair equal or 1') from None
 
 
 class Expression:

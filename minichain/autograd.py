@@ -1,0 +1,497 @@
+"""The tape: how minichain records a computation and runs it backwards.
+
+This file is the whole engine; read it from top to bottom. Applying a function to variables
+leaves nodes behind, linked from every result back to its operands:
+
+    x.node <--- function <--- y.node          y = f(x)
+
+Strong references point backwards only. A function refers to its outputs weakly, so a graph dies
+by reference count with the last variable that depends on it. Nodes remember shapes and dtypes;
+an array stays alive only where a function retains it.
+"""
+import copy
+import heapq
+import weakref
+
+import numpy as np
+
+from minichain import backend, type_check
+from minichain.configuration import config, thread_state, using_config
+from minichain.errors import InvalidType
+
+
+class VariableNode:
+    """What the graph remembers of a variable: its type and the function that made it.
+
+    Attributes:
+        creator_node: the FunctionNode that computed it; None for a leaf.
+        rank: length of the longest path from a leaf; orders the backward pass.
+        data: the array, if some function retained it for its backward, else None.
+        shape, dtype, requires_grad, name: as of the variable.
+    """
+
+    __slots__ = ('creator_node', 'rank', 'data', 'shape', 'dtype', 'requires_grad', 'name',
+                 '_variable', '__weakref__')
+
+    def __init__(self, variable, creator_node=None, rank=0):
+        array = variable._array
+        self.creator_node = creator_node
+        self.rank = rank
+        self.data = None
+        self.shape, self.dtype = getattr(array, 'shape', None), getattr(array, 'dtype', None)
+        self.requires_grad = variable.requires_grad
+        self.name = variable.name
+        self._variable = weakref.ref(variable)
+
+    # What the user calls the creator: of an old-style Function, that and not its adapter.
+    creator = property(lambda self: getattr(self.creator_node, 'function', self.creator_node))
+    label = property(lambda self: f'{self.name or ""}{self.shape}, {self.dtype}')
+
+    def get_variable(self):
+        """Return the variable of this node, rebuilt from the retained array if it is gone."""
+        variable = self._variable()
+        if variable is None:
+            variable = _result(self.data, self.requires_grad)
+            variable._node, variable.name = self, self.name
+            self._variable = weakref.ref(variable)
+        return variable
+
+    def get_variable_or_none(self):
+        """Return the variable of this node if somebody still holds it."""
+        return self._variable()
+
+    def unchain(self):
+        """Forget the function that computed this node."""
+        self.creator_node = None
+
+
+class Variable:
+    """An array that knows how it was computed.
+
+    Args:
+        data: NumPy or CuPy array, or None for a parameter of yet unknown shape.
+        name: label in error messages and graph drawings.
+        grad: initial gradient array, same shape and dtype as ``data``.
+        requires_grad: if False, the backward pass stops here.
+    Attributes:
+        array: the value (``data`` is another name for it).
+        grad: the gradient array, or None. Gradients of leaves add up until cleared.
+        grad_var: the gradient as a Variable; it has a history under ``enable_double_backprop``.
+        creator, creator_node, rank, node: the place in the graph.
+        xp, device, shape, ndim, size, dtype: of the array.
+
+    Operators and methods (``+``, ``@``, ``x[i]``, ``reshape``, ...) are attached at the end of
+    ``functions/operators.py``.
+    """
+
+    __slots__ = ('_array', '_grad', '_node', 'name', 'requires_grad', '__weakref__')
+    __array_priority__ = 200   # ndarray + Variable calls Variable.__radd__
+
+    def __init__(self, data=None, *, name=None, grad=None, requires_grad=True):
+        if data is not None:
+            type_check.expect_array('Variable', data)
+        self._array, self._node, self.name = data, None, name
+        self.requires_grad = requires_grad
+        self.grad = grad
+
+    @property
+    def array(self):
+        return self._array
+
+    @array.setter
+    def array(self, array):
+        self._array = array
+        if self._node is not None:
+            fresh = VariableNode(self)
+            self._node.shape, self._node.dtype = fresh.shape, fresh.dtype
+            self._node.data = None if self._node.data is None else array
+
+    data = array
+
+    @property
+    def node(self):
+        if self._node is None:
+            self._node = VariableNode(self)
+        return self._node
+
+    @property
+    def grad(self):
+        return as_array(self._grad)
+
+    @grad.setter
+    def grad(self, gradient):
+        if gradient is not None and self._array is not None:
+            type_check.expect_gradient(self.name, self._array, as_array(gradient))
+        self._grad = gradient
+
+    def _grad_as_variable(self):
+        self._grad = None if self._grad is None else as_variable(self._grad)
+        return self._grad
+
+    grad_var = property(_grad_as_variable, grad.fset)
+
+    creator_node = property(lambda self: None if self._node is None else self._node.creator_node)
+    creator = property(lambda self: self.node.creator)
+    rank = property(lambda self: self.node.rank)
+    label = property(lambda self: self.node.label)
+    xp = property(lambda self: backend.get_array_module(self._array))
+    device = property(lambda self: backend.get_device_from_array(self._array))
+    shape = property(lambda self: self._array.shape)
+    ndim = property(lambda self: self._array.ndim)
+    size = property(lambda self: self._array.size)
+    dtype = property(lambda self: self._array.dtype)
+
+    def backward(self, retain_grad=False, enable_double_backprop=False, loss_scale=None):
+        """Add d(self)/d(leaf) to the ``grad`` of every leaf this variable depends on.
+
+        Args:
+            retain_grad: also store the gradients of intermediate variables.
+            enable_double_backprop: record the backward pass itself, so that the gradients can be
+                differentiated again.
+            loss_scale: factor on the starting gradient, against underflow in float16.
+        Raises:
+            InvalidArgument: ``grad`` is unset and the variable has more than one element.
+        """
+        if self._grad is None:
+            type_check.expect_one_element('backward', self)
+            self.grad = self.xp.full_like(self._array, loss_scale or 1)
+        seed = self.grad_var if enable_double_backprop else self.grad
+        gradients = backprop({self.node: seed}, retain_grad, record=enable_double_backprop)
+        taken = {id(seed)}
+        for node, gradient in gradients.items():
+            variable = node.get_variable_or_none()
+            if variable is None or variable is self:
+                continue
+            if node.creator_node is None and variable._grad is not None:
+                earlier = variable.grad_var if enable_double_backprop else variable.grad
+                gradient = _wrap_scalar(earlier + gradient)
+            elif not isinstance(gradient, Variable) and (
+                    gradient.base is not None or id(gradient) in taken):
+                gradient = gradient.copy()   # a view, or shared: optimizers change it in place
+            taken.add(id(gradient))
+            variable._grad = gradient
+
+    def cleargrad(self):
+        """Forget the gradient."""
+        self._grad = None
+
+    def zerograd(self):
+        """Set the gradient to zeros."""
+        self._grad = self.xp.zeros_like(self._array)
+
+    def unchain(self):
+        """Cut this variable from its past; its value stays."""
+        if self._node is not None:
+            self._node.unchain()
+
+    def unchain_backward(self):
+        """Free the whole graph behind this variable: truncated backprop through time."""
+        functions = [self.creator_node]
+        while functions:
+            function = functions.pop()
+            if function is not None and function.inputs is not None:   # else cut already
+                functions.extend(node.creator_node for node in function.inputs)
+                function.unchain()
+
+    def __copy__(self):
+        clone = _result(self._array, self.requires_grad, type(self))
+        clone.name, clone._grad = self.name, self._grad
+        return clone
+
+    def __deepcopy__(self, memo):
+        clone = copy.copy(self)
+        clone._array, clone._grad = copy.deepcopy((self._array, self.grad), memo)
+        return clone
+
+
+def as_variable(x):
+    """Wrap an array as a constant (no gradient); return a Variable as it is."""
+    return x if isinstance(x, Variable) else Variable(x, requires_grad=False)
+
+
+def as_array(x):
+    """Return the array of a Variable; return anything else as it is."""
+    return x._array if isinstance(x, Variable) else x
+
+
+def _wrap_scalar(y):
+    return np.asarray(y) if isinstance(y, np.generic) else y   # NumPy's 0-d results
+
+
+def _result(array, requires_grad, kind=Variable):
+    """Return a Variable past the checks of its constructor."""
+    variable = kind.__new__(kind)
+    variable._array, variable.requires_grad = array, requires_grad
+    variable._grad = variable._node = variable.name = None
+    return variable
+
+
+class FunctionNode:
+    """One application of a differentiable function: a node of the graph.
+
+    Subclasses write :meth:`forward` on arrays and :meth:`backward` on Variables. Because
+    ``backward`` is itself made of functions, gradients have gradients.
+
+    Attributes:
+        inputs: VariableNodes of the operands (strong).
+        outputs: weak references to the VariableNodes of the results.
+        rank: the largest rank among the inputs.
+        label: name in messages and graph drawings.
+    """
+
+    inputs = outputs = None
+    rank, on_arrays = 0, False
+    label = property(lambda self: type(self).__name__)
+    local_function_hooks = {}   # replaced, never changed
+    _retained_inputs = _retained_outputs = ()
+
+    def apply(self, inputs):
+        """Compute the outputs and, if wanted, record this node.
+
+        Args:
+            inputs: sequence of Variables and arrays.
+        Returns:
+            tuple of Variables. (Of arrays, while a backward formula runs on arrays.)
+        Raises:
+            InvalidType: operands do not fit. NotFinite: NaN came out, in debug mode.
+        """
+        if thread_state.on_arrays and not any(isinstance(x, Variable) for x in inputs):
+            return tuple(_wrap_scalar(y) for y in self.forward(tuple(inputs)))
+        variables = [as_variable(x) for x in inputs]
+        arrays = tuple([x._array for x in variables])
+        requires_grad = any(x.requires_grad for x in variables)
+        if config.type_check:
+            type_check.check_operands(self, arrays)
+        self._call_hooks('forward_preprocess', arrays)
+        results = self.forward(arrays)
+        self._call_hooks('forward_postprocess', arrays)
+        if type(results) is not tuple:
+            raise InvalidType(f'{self.label}.forward: tuple expected, got {type(results)}')
+        if config.debug:
+            type_check.expect_no_nan(f'{self.label}: forward', results)
+        outputs = tuple([_result(_wrap_scalar(y), requires_grad) for y in results])
+        if requires_grad and config.enable_backprop:
+            self._record(variables, arrays, outputs)
+        return outputs
+
+    def _call_hooks(self, method, *data):
+        for hook in (*thread_state.function_hooks.values(), *self.local_function_hooks.values()):
+            getattr(hook, method)(self, *data)
+
+    def _record(self, variables, arrays, outputs):
+        self.inputs = tuple(x.node for x in variables)
+        self.rank = max(node.rank for node in self.inputs)
+        for y in outputs:
+            y._node = VariableNode(y, self, self.rank + 1)
+        self.outputs = tuple(weakref.ref(y._node) for y in outputs)
+        for i in self._retained_inputs:
+            self.inputs[i].data = arrays[i]
+        self._output_arrays = {i: outputs[i]._array for i in self._retained_outputs}
+
+    def check_type_forward(self, in_types):
+        """Raise InvalidType if the operands do not fit; see ``type_check.expect``."""
+
+    def forward(self, inputs):
+        """Compute a tuple of result arrays from a tuple of operand arrays."""
+        on_cpu = all(isinstance(x, np.ndarray) for x in inputs)
+        return self.forward_cpu(inputs) if on_cpu else self.forward_gpu(inputs)
+
+    def forward_cpu(self, inputs):
+        """:meth:`forward` on NumPy arrays, for a function that has two bodies."""
+        raise NotImplementedError(f'{self.label} has no forward for these arrays')
+
+    forward_gpu = forward_cpu
+
+    def backward(self, target_input_indexes, grad_outputs):
+        """Return gradients for the operands in ``target_input_indexes``, or for all.
+
+        ``grad_outputs`` and the result hold Variables; None stands for zero. Without an override
+        no gradient flows.
+        """
+        return (None,) * len(target_input_indexes)
+
+    def retain_inputs(self, indexes):
+        """Call in ``forward``: keep these operands for ``backward``."""
+        self._retained_inputs = indexes
+
+    def retain_outputs(self, indexes):
+        """Call in ``forward``: keep these results for ``backward``."""
+        self._retained_outputs = indexes
+
+    def get_retained_inputs(self):
+        """Return the operands kept by :meth:`retain_inputs`."""
+        if thread_state.on_arrays:
+            return tuple([self.inputs[i].data for i in self._retained_inputs])
+        return tuple([self.inputs[i].get_variable() for i in self._retained_inputs])
+
+    def get_retained_outputs(self):
+        """Return the results kept by :meth:`retain_outputs`."""
+        if thread_state.on_arrays:
+            return tuple([self._output_arrays[i] for i in self._retained_outputs])
+        return tuple([self._output(i) for i in self._retained_outputs])
+
+    def _output(self, i):
+        node = self.outputs[i]()
+        if node is None:   # nobody holds this output: a new node takes the dead one's place, so
+            # that a gradient of second order finds its way back here
+            output = _result(self._output_arrays[i], True)
+            node = output._node = VariableNode(output, self, self.rank + 1)
+            self.outputs = (*self.outputs[:i], weakref.ref(node), *self.outputs[i + 1:])
+            return output
+        node.data = self._output_arrays[i]
+        return node.get_variable()
+
+    def unchain(self):
+        """Detach this function from both sides of the graph."""
+        for node in filter(None, (reference() for reference in self.outputs)):
+            node.unchain()
+        self.inputs = None
+
+    def add_hook(self, hook, name=None):
+        """Call ``hook`` around forward and backward of this one function."""
+        self.local_function_hooks = {**self.local_function_hooks, name or hook.name: hook}
+
+    def delete_hook(self, name):
+        """Remove a hook that :meth:`add_hook` added."""
+        del self.local_function_hooks[name]
+
+
+class Primitive(FunctionNode):
+    """A function whose backward formula runs on plain arrays and on Variables alike.
+
+    All functions of the library are primitives. When the backward pass is not recorded, gradients,
+    retained operands and whatever the formula computes from them are arrays, and functions called
+    on arrays return arrays. ``check_type_forward`` is given the arrays themselves.
+    """
+
+    on_arrays = True
+
+
+def backprop(gradients, keep_all=False, keep=(), useful=None, record=False):
+    """Walk the graph from late to early, turning output gradients into input gradients.
+
+    A heap hands out functions by falling rank, so a function runs only after every function that
+    consumed its outputs: the gradients it receives are complete.
+
+    Args:
+        gradients: dict from VariableNode to its gradient, an array (a Variable if ``record``).
+        keep_all, keep: whether to return intermediate gradients too, all or of these nodes.
+        useful: nodes to go through; None means all that require a gradient.
+        record: record the pass, so that its results have a history.
+    Returns:
+        dict from VariableNode to gradient, for the leaves and whatever was kept.
+    """
+    gradients, kept, summed = dict(gradients), {}, set()
+    pending, seen = [], set()
+
+    def schedule(function):
+        if function is not None and function not in seen:
+            seen.add(function)
+            heapq.heappush(pending, (-function.rank, len(seen), function))
+
+    for node in gradients:
+        schedule(node.creator_node)
+    with using_config('enable_backprop', record):
+        while pending:
+            function = heapq.heappop(pending)[-1]
+            if function.inputs is None:
+                continue   # unchained
+            nodes = [reference() for reference in function.outputs]
+            grad_outputs = tuple(gradients.pop(node, None) for node in nodes)
+            if keep_all or keep:
+                kept.update((node, gradient) for node, gradient in zip(nodes, grad_outputs)
+                            if gradient is not None and (keep_all or node in keep))
+            targets = tuple([i for i, node in enumerate(function.inputs)
+                             if (node.requires_grad if useful is None else node in useful)])
+            for i, gradient in _input_gradients(function, targets, grad_outputs, record):
+                node = function.inputs[i]
+                if node in summed:   # the sum is our own array
+                    gradients[node] += gradient
+                elif node in gradients:
+                    gradients[node] = _wrap_scalar(gradients[node] + gradient)
+                    summed.update(() if record else (node,))
+                else:
+                    gradients[node] = gradient
+                    schedule(node.creator_node)
+    return {**gradients, **kept}
+
+
+def _input_gradients(function, targets, grad_outputs, record):
+    """Yield (operand index, gradient) for every target with a nonzero gradient."""
+    data = tuple([x.data for x in function.inputs]), tuple([as_array(g) for g in grad_outputs])
+    function._call_hooks('backward_preprocess', *data)
+    outer, thread_state.on_arrays = thread_state.on_arrays, function.on_arrays and not record
+    if not thread_state.on_arrays:
+        grad_outputs = tuple(g if g is None else as_variable(g) for g in grad_outputs)
+    try:
+        results = function.backward(targets, grad_outputs)
+    finally:
+        thread_state.on_arrays = outer
+    function._call_hooks('backward_postprocess', *data)
+    if len(results) == len(function.inputs):
+        results = [results[i] for i in targets]
+    for i, gradient in zip(targets, results, strict=True):
+        if gradient is None:
+            continue
+        gradient = as_variable(gradient) if record else _wrap_scalar(as_array(gradient))
+        node = function.inputs[i]
+        if gradient.shape != node.shape:
+            type_check.expect_gradient(f'{function.label} operand {i}', node, as_array(gradient))
+        if gradient.dtype != node.dtype:
+            gradient = gradient.astype(node.dtype)
+        if config.debug:
+            type_check.expect_no_nan(f'{function.label}: backward', [as_array(gradient)])
+        yield i, gradient
+
+
+def _nodes_leading_to(inputs, outputs):
+    """Return the nodes between ``outputs`` and ``inputs``, both included."""
+    functions, stack = set(), [node.creator_node for node in outputs]
+    while stack:
+        function = stack.pop()
+        if function is not None and function not in functions and function.inputs is not None:
+            functions.add(function)
+            stack.extend(node.creator_node for node in function.inputs)
+    useful = set(inputs)
+    for function in sorted(functions, key=lambda function: function.rank):
+        if not useful.isdisjoint(function.inputs):
+            useful.update(reference() for reference in function.outputs)
+    return useful
+
+
+def grad(outputs, inputs, grad_outputs=None, grad_inputs=None, set_grad=False, retain_grad=False,
+         enable_double_backprop=False, loss_scale=None):
+    """Return d(outputs)/d(inputs) as a list of Variables, None where nothing flows.
+
+    Args:
+        outputs, inputs: sequences of Variables.
+        grad_outputs: starting gradients, a Variable (or None for ones) for each output.
+        grad_inputs: Variables to which the gradients are added, one (or None) for each input.
+        set_grad: also store the gradients in the inputs. retain_grad: also in what lies between.
+        enable_double_backprop: the gradients can be differentiated again.
+        loss_scale: value of the starting gradients that are not given, instead of 1.
+    Raises:
+        InvalidArgument: the lengths differ.
+    """
+    grad_outputs = grad_outputs or [None] * len(outputs)
+    grad_inputs = grad_inputs or [None] * len(inputs)
+    type_check.expect_same_length('grad', outputs=outputs, grad_outputs=grad_outputs)
+    type_check.expect_same_length('grad', inputs=inputs, grad_inputs=grad_inputs)
+    seeds = {}
+    for y, gy in zip(outputs, grad_outputs):
+        seed = y.xp.full_like(y.array, loss_scale or 1) if gy is None else gy
+        seed = as_variable(seed) if enable_double_backprop else as_array(seed)
+        seeds[y.node] = seeds[y.node] + seed if y.node in seeds else seed
+    nodes = [x.node for x in inputs]
+    found = backprop(seeds, retain_grad, set(nodes), _nodes_leading_to(nodes, list(seeds)),
+                     record=enable_double_backprop)
+    found = {node: as_variable(gradient) for node, gradient in found.items()}
+    results = []
+    for node, start in zip(nodes, grad_inputs):
+        both = [gradient for gradient in (found.get(node), start) if gradient is not None]
+        results.append(both[0] + both[1] if len(both) == 2 else both[0] if both else None)
+    stored = found if retain_grad else dict(zip(nodes, results)) if set_grad else {}
+    for node in stored:
+        if node.get_variable_or_none() is not None:
+            node.get_variable().grad_var = stored[node]
+    return results
