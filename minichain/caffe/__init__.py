@@ -1,0 +1,1 @@
+"""Caffe networks: read from and written to caffemodel and prototxt files."""

@@ -1,0 +1,294 @@
+"""The messages of Caffe's file format as a table: field numbers, names, types, defaults.
+
+``wire`` (binary), ``prototxt`` (text) and ``writer`` all read this one table, so the three agree.
+A message becomes a `Message`: a dict of the fields that are set, whose attributes also know the
+defaults. To add a message or a field, add its line here.
+"""
+
+import math
+import re
+
+import numpy as np
+
+from minichain.errors import DataError
+
+# Caffe's own bound on the number of axes of a blob.
+MAX_AXES = 32
+
+# identifier=number; the first one is the default of a field that states none.
+ENUMS = """
+Phase
+    TRAIN=0 TEST=1
+PoolMethod
+    MAX=0 AVE=1 STOCHASTIC=2
+EltwiseOp
+    PROD=0 SUM=1 MAX=2
+NormRegion
+    ACROSS_CHANNELS=0 WITHIN_CHANNEL=1
+ReductionOp
+    SUM=1 ASUM=2 SUMSQ=3 MEAN=4
+Engine
+    DEFAULT=0 CAFFE=1 CUDNN=2
+Normalization
+    FULL=0 VALID=1 BATCH_SIZE=2 NONE=3
+HingeNorm
+    L1=1 L2=2
+V1LayerType
+    NONE=0 ACCURACY=1 BNLL=2 CONCAT=3 CONVOLUTION=4 DATA=5 DROPOUT=6 EUCLIDEAN_LOSS=7 FLATTEN=8
+    HDF5_DATA=9 HDF5_OUTPUT=10 IM2COL=11 IMAGE_DATA=12 INFOGAIN_LOSS=13 INNER_PRODUCT=14 LRN=15
+    MULTINOMIAL_LOGISTIC_LOSS=16 POOLING=17 RELU=18 SIGMOID=19 SOFTMAX=20 SOFTMAX_LOSS=21
+    SPLIT=22 TANH=23 WINDOW_DATA=24 ELTWISE=25 POWER=26 SIGMOID_CROSS_ENTROPY_LOSS=27
+    HINGE_LOSS=28 MEMORY_DATA=29 ARGMAX=30 THRESHOLD=31 DUMMY_DATA=32 SLICE=33 MVN=34 ABSVAL=35
+    SILENCE=36 CONTRASTIVE_LOSS=37 EXP=38 DECONVOLUTION=39 CROP=40
+"""
+
+# A name, then its fields: number, name, type (* if repeated), default. Types in lower case are
+# scalars; Blob is a BlobProto that becomes an array; any other is an enum or a message.
+MESSAGES = """
+NetParameter
+    1 name string; 2 layers V1LayerParameter*; 3 input string*; 4 input_dim int*;
+    6 state NetState; 8 input_shape BlobShape*; 100 layer LayerParameter*
+NetState
+    1 phase Phase TEST; 2 level int 0; 3 stage string*
+NetStateRule
+    1 phase Phase; 2 min_level int; 3 max_level int; 4 stage string*; 5 not_stage string*
+BlobShape
+    1 dim int*
+BlobProto
+    1 num int; 2 channels int; 3 height int; 4 width int; 5 data float*; 6 diff float*;
+    7 shape BlobShape; 8 double_data double*; 9 double_diff double*
+ParamSpec
+    1 name string; 3 lr_mult float 1; 4 decay_mult float 1
+LayerParameter
+    1 name string; 2 type string; 3 bottom string*; 4 top string*; 5 loss_weight float*;
+    6 param ParamSpec*; 7 blobs Blob*; 8 include NetStateRule*; 9 exclude NetStateRule*;
+    10 phase Phase; 11 propagate_down bool*; 100 transform_param TransformationParameter;
+    101 loss_param LossParameter; 102 accuracy_param AccuracyParameter;
+    103 argmax_param ArgMaxParameter; 104 concat_param ConcatParameter;
+    106 convolution_param ConvolutionParameter; 108 dropout_param DropoutParameter;
+    110 eltwise_param EltwiseParameter; 111 exp_param ExpParameter;
+    114 hinge_loss_param HingeLossParameter; 117 inner_product_param InnerProductParameter;
+    118 lrn_param LRNParameter; 119 memory_data_param MemoryDataParameter;
+    120 mvn_param MVNParameter; 121 pooling_param PoolingParameter;
+    122 power_param PowerParameter; 123 relu_param ReLUParameter;
+    124 sigmoid_param EngineParameter; 125 softmax_param SoftmaxParameter;
+    126 slice_param SliceParameter; 127 tanh_param EngineParameter;
+    128 threshold_param ThresholdParameter; 131 prelu_param PReLUParameter;
+    133 reshape_param ReshapeParameter; 134 log_param LogParameter;
+    135 flatten_param FlattenParameter; 136 reduction_param ReductionParameter;
+    137 embed_param EmbedParameter; 138 tile_param TileParameter;
+    139 batch_norm_param BatchNormParameter; 140 elu_param ELUParameter;
+    141 bias_param BiasParameter; 142 scale_param ScaleParameter;
+    143 input_param InputParameter; 144 crop_param CropParameter;
+    145 parameter_param ParameterParameter; 146 recurrent_param RecurrentParameter;
+    202 permute_param PermuteParameter; 206 norm_param NormalizeParameter
+V1LayerParameter
+    1 layer V0LayerParameter; 2 bottom string*; 3 top string*; 4 name string;
+    5 type V1LayerType; 6 blobs Blob*; 7 blobs_lr float*; 8 weight_decay float*;
+    9 concat_param ConcatParameter; 10 convolution_param ConvolutionParameter;
+    12 dropout_param DropoutParameter; 17 inner_product_param InnerProductParameter;
+    18 lrn_param LRNParameter; 19 pooling_param PoolingParameter;
+    21 power_param PowerParameter; 22 memory_data_param MemoryDataParameter;
+    23 argmax_param ArgMaxParameter; 24 eltwise_param EltwiseParameter;
+    25 threshold_param ThresholdParameter; 27 accuracy_param AccuracyParameter;
+    29 hinge_loss_param HingeLossParameter; 30 relu_param ReLUParameter;
+    31 slice_param SliceParameter; 32 include NetStateRule*; 33 exclude NetStateRule*;
+    34 mvn_param MVNParameter; 35 loss_weight float*;
+    36 transform_param TransformationParameter; 37 tanh_param EngineParameter;
+    38 sigmoid_param EngineParameter; 39 softmax_param SoftmaxParameter;
+    41 exp_param ExpParameter; 42 loss_param LossParameter; 1001 param string*
+V0LayerParameter
+    1 name string; 2 type string
+TransformationParameter
+    1 scale float 1; 2 mirror bool; 3 crop_size uint 0; 4 mean_file string;
+    5 mean_value float*; 6 force_color bool; 7 force_gray bool
+LossParameter
+    1 ignore_label int; 2 normalize bool; 3 normalization Normalization VALID
+AccuracyParameter
+    1 top_k uint 1; 2 axis int 1; 3 ignore_label int
+ArgMaxParameter
+    1 out_max_val bool; 2 top_k uint 1; 3 axis int
+ConcatParameter
+    1 concat_dim uint 1; 2 axis int 1
+BatchNormParameter
+    1 use_global_stats bool; 2 moving_average_fraction float .999; 3 eps float 1e-5
+BiasParameter
+    1 axis int 1; 2 num_axes int 1; 3 filler FillerParameter
+ConvolutionParameter
+    1 num_output uint; 2 bias_term bool true; 3 pad uint*; 4 kernel_size uint*; 5 group uint 1;
+    6 stride uint*; 7 weight_filler FillerParameter; 8 bias_filler FillerParameter;
+    9 pad_h uint 0; 10 pad_w uint 0; 11 kernel_h uint; 12 kernel_w uint; 13 stride_h uint;
+    14 stride_w uint; 15 engine Engine; 16 axis int 1; 17 force_nd_im2col bool;
+    18 dilation uint*
+CropParameter
+    1 axis int 2; 2 offset uint*
+DropoutParameter
+    1 dropout_ratio float .5; 2 scale_train bool true
+EltwiseParameter
+    1 operation EltwiseOp SUM; 2 coeff float*; 3 stable_prod_grad bool true
+ELUParameter
+    1 alpha float 1
+EmbedParameter
+    1 num_output uint; 2 input_dim uint; 3 bias_term bool true;
+    4 weight_filler FillerParameter; 5 bias_filler FillerParameter
+ExpParameter
+    1 base float -1; 2 scale float 1; 3 shift float 0
+FillerParameter
+    1 type string; 2 value float 0; 3 min float 0; 4 max float 1; 5 mean float 0;
+    6 std float 1; 7 sparse int -1; 8 variance_norm int
+FlattenParameter
+    1 axis int 1; 2 end_axis int -1
+HingeLossParameter
+    1 norm HingeNorm L1
+InnerProductParameter
+    1 num_output uint; 2 bias_term bool true; 3 weight_filler FillerParameter;
+    4 bias_filler FillerParameter; 5 axis int 1; 6 transpose bool
+InputParameter
+    1 shape BlobShape*
+LogParameter
+    1 base float -1; 2 scale float 1; 3 shift float 0
+LRNParameter
+    1 local_size uint 5; 2 alpha float 1; 3 beta float .75; 4 norm_region NormRegion;
+    5 k float 1; 6 engine Engine
+MemoryDataParameter
+    1 batch_size uint; 2 channels uint; 3 height uint; 4 width uint
+MVNParameter
+    1 normalize_variance bool true; 2 across_channels bool; 3 eps float 1e-9
+NormalizeParameter
+    1 across_spatial bool true; 2 scale_filler FillerParameter; 3 channel_shared bool true;
+    4 eps float 1e-10
+ParameterParameter
+    1 shape BlobShape
+PermuteParameter
+    1 order uint*
+PoolingParameter
+    1 pool PoolMethod; 2 kernel_size uint; 3 stride uint 1; 4 pad uint 0; 5 kernel_h uint;
+    6 kernel_w uint; 7 stride_h uint; 8 stride_w uint; 9 pad_h uint 0; 10 pad_w uint 0;
+    11 engine Engine; 12 global_pooling bool
+PowerParameter
+    1 power float 1; 2 scale float 1; 3 shift float 0
+PReLUParameter
+    1 filler FillerParameter; 2 channel_shared bool
+RecurrentParameter
+    1 num_output uint; 2 weight_filler FillerParameter; 3 bias_filler FillerParameter;
+    4 debug_info bool; 5 expose_hidden bool
+ReductionParameter
+    1 operation ReductionOp SUM; 2 axis int 0; 3 coeff float 1
+ReLUParameter
+    1 negative_slope float 0; 2 engine Engine
+ReshapeParameter
+    1 shape BlobShape; 2 axis int 0; 3 num_axes int -1
+ScaleParameter
+    1 axis int 1; 2 num_axes int 1; 3 filler FillerParameter; 4 bias_term bool;
+    5 bias_filler FillerParameter
+EngineParameter
+    1 engine Engine
+SliceParameter
+    1 slice_dim uint 1; 2 slice_point uint*; 3 axis int 1
+SoftmaxParameter
+    1 engine Engine; 2 axis int 1
+ThresholdParameter
+    1 threshold float 0
+TileParameter
+    1 axis int 1; 2 tiles int
+"""
+
+
+class Field:
+    """One field of a message: its number, name, type, whether it is repeated, and its default."""
+
+    __slots__ = ('number', 'name', 'type', 'repeated', 'default')
+
+    def __init__(self, line):
+        number, self.name, kind, *default = line.split()
+        self.number, self.type, self.repeated = int(number), kind.rstrip('*'), kind.endswith('*')
+        self.default = self._default(default[0] if default else None)
+
+    def _default(self, text):
+        if self.type in ('float', 'double'):
+            return float(text or 0)
+        if self.type in ('int', 'uint'):
+            return int(text or 0)
+        if self.type == 'bool':
+            return text == 'true'
+        if self.type in ENUMS:
+            return text or next(iter(ENUMS[self.type]))
+        return ''
+
+
+class Message(dict):
+    """The fields of one message that a file sets; its attributes also know the defaults.
+
+    ``'pad_h' in message`` says whether the file sets the field. ``unknown`` holds the names (text)
+    or numbers (binary) of fields that the table does not know.
+    """
+
+    def __init__(self, kind, fields=(), unknown=()):
+        super().__init__(fields)
+        self.kind, self.unknown = kind, list(unknown)
+
+    def add_unknown(self, name):
+        # Enough of them to tell the user what the file is; a hostile file has any number.
+        if len(self.unknown) < 16 and name not in self.unknown:
+            self.unknown.append(name)
+
+    def __getattr__(self, name):
+        field = FIELDS[self.__dict__['kind']].get(name) if 'kind' in self.__dict__ else None
+        if field is None:
+            raise AttributeError(f'{self.__dict__.get("kind", "Message")} has no field {name!r}')
+        if name in self:
+            return self[name]
+        if field.repeated:
+            return []
+        return Message(field.type) if field.type in FIELDS else field.default
+
+
+def read_table(text):
+    """The blocks of a table: {name of the block: its indented lines as one text}."""
+    blocks = (block.partition('\n') for block in re.split(r'\n(?=\w)', text.strip()))
+    return {name: ' '.join(lines.split()) for name, _, lines in blocks}
+
+
+ENUMS = {kind: {name: int(number) for name, number in (pair.split('=') for pair in pairs.split())}
+         for kind, pairs in read_table(ENUMS).items()}
+ENUM_NAMES = {kind: dict(map(reversed, names.items())) for kind, names in ENUMS.items()}
+FIELDS = {kind: {field.name: field for field in map(Field, lines.split(';'))}
+          for kind, lines in read_table(MESSAGES).items()}
+NUMBERS = {kind: {field.number: field for field in fields.values()}
+           for kind, fields in FIELDS.items()}
+
+
+def decode_text(data):
+    """Bytes -> str: UTF-8, else Latin-1, so that names in other encodings stay distinct."""
+    try:
+        return data.decode('utf-8')
+    except UnicodeDecodeError:
+        return data.decode('latin-1')
+
+
+def make_blob(message, values, where):
+    """Gives the values of a BlobProto their shape, without copying them.
+
+    Args:
+        message: the BlobProto, for its `shape` or its older num, channels, height, width.
+        values: 1-d float array.
+        where: what to call the blob in an error.
+    Returns:
+        A view of ``values``; 1-d when the file gives no shape.
+    Raises:
+        DataError: negative or too many dimensions, or not as many values as the shape says.
+    """
+    if 'shape' in message:
+        shape = tuple(message.shape.dim)
+    elif any(name in message for name in ('num', 'channels', 'height', 'width')):
+        shape = (message.num, message.channels, message.height, message.width)
+    else:
+        shape = values.shape
+    if len(shape) > MAX_AXES or any(dim < 0 for dim in shape):
+        raise DataError(f'{where}: a blob needs at most {MAX_AXES} dimensions, none negative, '
+                        f'got {shape[:MAX_AXES + 1]}. The file is damaged.')
+    if math.prod(shape) != values.size:
+        raise DataError(f'{where}: shape {shape} needs {math.prod(shape)} values, the file has '
+                        f'{values.size}. The file is damaged or cut off.')
+    # A shape with a zero may hold other dimensions that NumPy refuses.
+    return values.reshape(shape) if values.size else np.zeros(0, values.dtype)
