@@ -1,0 +1,15 @@
+"""minichain: define-by-run autograd on NumPy and CuPy, with an image caption generator.
+
+Start reading at ``autograd.py``; ARCHITECTURE.md has the floor plan.
+"""
+from minichain import functions
+from minichain._version import __version__
+from minichain.autograd import (
+    FunctionNode, Variable, VariableNode, as_array, as_variable, grad)
+from minichain.backend import get_array_module, get_device, to_cpu, to_gpu, using_device
+from minichain.configuration import (
+    config, force_backprop_mode, get_dtype, get_function_hooks, global_config, is_debug,
+    no_backprop_mode, set_debug, using_config, using_debug)
+from minichain.link import Chain, ChainList, Link
+from minichain.sequential import Sequential
+from minichain.variable import Parameter

@@ -98,6 +98,9 @@ class Device:
     def __hash__(self):
         return hash(self.name)
 
+    def __deepcopy__(self, memo):
+        return self
+
     def __str__(self):
         return self.name
 

@@ -1,0 +1,460 @@
+"""Links: functions that own parameters. Chain and ChainList build trees of them.
+
+What is assigned to an attribute inside ``init_scope`` is registered: parameters are trained and
+saved, links become children. Paths such as ``/lstm/upward/W`` name parameters everywhere.
+"""
+import contextlib
+import copy
+
+import numpy as np
+
+from minichain import backend
+from minichain.configuration import thread_state
+from minichain.errors import InvalidArgument, InvalidType
+from minichain.initializer import get_initializer
+from minichain.variable import Parameter
+
+
+class Link:
+    """A callable with parameters and persistent values.
+
+    Subclasses register parameters in ``__init__`` and define ``forward``::
+
+        class Scale(Link):
+            def __init__(self, size):
+                super().__init__()
+                with self.init_scope():
+                    self.W = Parameter(1, (size,))
+
+            def forward(self, x):
+                return x * F.broadcast_to(self.W, x.shape)
+
+    Args:
+        params: name=shape of parameters to add.
+    Attributes:
+        name: attribute name inside the parent, None at the root.
+        device, xp: where the parameters live, and the array module there.
+        update_enabled: whether an optimizer may change any parameter of this tree.
+        within_init_scope: whether assignments are being registered.
+    """
+
+    def __init__(self, **params):
+        self._params, self._persistent = set(), set()
+        self._within_init_scope = False
+        self._device = backend.CpuDevice()
+        self.name = None
+        for name, shape in params.items():
+            self.add_param(name, shape)
+
+    within_init_scope = property(lambda self: getattr(self, '_within_init_scope', False))
+    device = property(lambda self: self._device)
+    xp = property(lambda self: self._device.xp)
+
+    @property
+    def printable_specs(self):
+        """(name, value) pairs that ``repr`` shows, typically the constructor's arguments."""
+        return ()
+
+    def __repr__(self):
+        specs = ', '.join(f'{name}={value}' for name, value in self.printable_specs)
+        return f'{type(self).__name__}({specs})'
+
+    @contextlib.contextmanager
+    def init_scope(self):
+        """Parameters and links assigned to ``self`` in this block are registered."""
+        if not hasattr(self, '_params'):
+            raise InvalidArgument(f'{type(self).__name__}: call super().__init__() before '
+                                  'init_scope()')
+        outer, self._within_init_scope = self._within_init_scope, True
+        try:
+            yield
+        finally:
+            self._within_init_scope = outer
+
+    def __setattr__(self, name, value):
+        if self.within_init_scope and isinstance(value, Parameter):
+            value.name = name
+            self._params.add(name)
+            self._persistent.discard(name)
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name):
+        self._params.discard(name)
+        self._persistent.discard(name)
+        super().__delattr__(name)
+
+    def __call__(self, *args, **kwargs):
+        hooks = (*thread_state.link_hooks.values(), *self.local_link_hooks.values())
+        for hook in hooks:
+            hook.forward_preprocess(_LinkCall(self, args, kwargs))
+        output = self.forward(*args, **kwargs)
+        for hook in hooks:
+            hook.forward_postprocess(_LinkCall(self, args, kwargs, output))
+        return output
+
+    def forward(self, *args, **kwargs):
+        """Compute; called by ``link(...)``."""
+        raise NotImplementedError(f'{type(self).__name__} defines no forward')
+
+    local_link_hooks = {}   # replaced, never changed
+
+    def add_hook(self, hook, name=None):
+        """Call ``hook`` around every call of this link; returns self."""
+        name = name or hook.name
+        if name in self.local_link_hooks:
+            raise InvalidArgument(f'{type(self).__name__} has a hook named {name!r} already')
+        self.local_link_hooks = {**self.local_link_hooks, name: hook}
+        hook.added(self)
+        return self
+
+    def delete_hook(self, name):
+        """Remove the hook ``name``."""
+        hooks = dict(self.local_link_hooks)
+        hook = hooks.pop(name)
+        self.local_link_hooks = hooks
+        hook.deleted(self)
+
+    def add_param(self, name, shape=None, dtype=None, initializer=None):
+        """Register a new parameter; ``shape`` None postpones its initialization."""
+        self._expect_new(name)
+        if dtype is not None:
+            initializer = get_initializer(initializer, default=float('nan'))
+            initializer.dtype = np.dtype(dtype)
+        parameter = Parameter(initializer, shape)
+        with self.init_scope():
+            setattr(self, name, parameter)
+
+    def add_persistent(self, name, value):
+        """Register a value that is saved with the link but not trained."""
+        self._expect_new(name)
+        self._persistent.add(name)
+        setattr(self, name, value)
+
+    def register_persistent(self, name):
+        """Save the existing attribute ``name`` with the link."""
+        if not hasattr(self, name):
+            raise InvalidArgument(f'{type(self).__name__} has no attribute {name!r} to register')
+        self._persistent.add(name)
+        self._params.discard(name)
+
+    def _expect_new(self, name):
+        if name in vars(self):
+            raise AttributeError(f'{type(self).__name__} has an attribute {name!r} already; '
+                                 'give the new one another name')
+
+    def children(self):
+        """Yield the direct child links."""
+        return iter(())
+
+    def links(self, skipself=False):
+        """Yield this link (unless ``skipself``) and everything below it."""
+        return (link for _, link in self.namedlinks(skipself))
+
+    def namedlinks(self, skipself=False):
+        """Yield (path, link); the path of this link itself is '/'."""
+        if not skipself:
+            yield '/', self
+        for child in self.children():
+            for path, link in child.namedlinks():
+                yield f'/{child.name}{path}'.rstrip('/'), link
+
+    def params(self, include_uninit=True):
+        """Yield every parameter in the tree, by sorted names; those without array if asked."""
+        return (parameter for _, parameter in self.namedparams(include_uninit))
+
+    def namedparams(self, include_uninit=True):
+        """Yield (path, parameter), for example ('/lstm/upward/W', W)."""
+        for name in sorted(self._params):
+            parameter = getattr(self, name)
+            if include_uninit or parameter.array is not None:
+                yield f'/{name}', parameter
+        for child in self.children():
+            for path, parameter in child.namedparams(include_uninit):
+                yield f'/{child.name}{path}', parameter
+
+    def count_params(self):
+        """Return the number of scalars in all initialized parameters."""
+        return sum(parameter.size for parameter in self.params())
+
+    def cleargrads(self):
+        """Forget all gradients."""
+        for parameter in self.params():
+            parameter.cleargrad()
+
+    def zerograds(self):
+        """Set all gradients to zeros."""
+        for parameter in self.params(include_uninit=False):
+            parameter.zerograd()
+
+    def addgrads(self, link):
+        """Add the gradients of a link of the same structure to those of this one."""
+        others = dict(link.namedparams())
+        for path, parameter in self.namedparams():
+            parameter.addgrad(others[path])
+
+    def copyparams(self, link, copy_persistent=True):
+        """Copy the values of a link of the same structure into this one, across devices."""
+        others = dict(link.namedparams())
+        for path, parameter in self.namedparams():
+            parameter.copydata(others[path])
+        if copy_persistent:
+            for mine, other in zip(self.links(), link.links()):
+                for name in mine._persistent:
+                    setattr(mine, name, mine.device.send(copy.deepcopy(getattr(other, name))))
+
+    @property
+    def update_enabled(self):
+        return any(parameter.update_rule is not None and parameter.update_rule.enabled
+                   for parameter in self.params())
+
+    def enable_update(self):
+        """Let the optimizer change all parameters of this tree."""
+        self._set_update(True)
+
+    def disable_update(self):
+        """Freeze all parameters of this tree; call it after ``optimizer.setup``."""
+        self._set_update(False)
+
+    def _set_update(self, enabled):
+        for parameter in self.params():
+            if parameter.update_rule is not None:
+                parameter.update_rule.enabled = enabled
+
+    def copy(self, mode='share'):
+        """Return a copy of the tree.
+
+        Args:
+            mode: 'share': parameters share their arrays, gradients are their own; 'copy': arrays
+                are copied; 'init': parameters are initialized anew.
+        Raises:
+            InvalidArgument: another mode.
+        """
+        if mode not in ('share', 'copy', 'init'):
+            raise InvalidArgument(f"copy: mode 'share', 'copy' or 'init' expected, got {mode!r}")
+        if mode == 'copy':
+            return copy.deepcopy(self)
+        clone = copy.copy(self)
+        clone._params, clone._persistent = set(self._params), set(self._persistent)
+        clone._within_init_scope = False
+        clone.name = None
+        for name in self._params:
+            object.__setattr__(clone, name, _copy_parameter(getattr(self, name), mode))
+        clone._copy_children(mode)
+        return clone
+
+    def _copy_children(self, mode):
+        pass
+
+    def to_device(self, device):
+        """Move all parameters and persistent arrays to ``device``; returns self."""
+        device = backend.get_device(device)
+        for link in self.links():
+            link._device = device
+            for name in link._params:
+                getattr(link, name).to_device(device)
+            for name in link._persistent:
+                value = getattr(link, name)
+                if backend.is_array(value):
+                    object.__setattr__(link, name, device.send(value))
+            link.device_resident_moved()
+        return self
+
+    def device_resident_moved(self):
+        """Called after a move; override to move values that are no persistent arrays."""
+
+    def to_cpu(self):
+        """Move everything to the CPU; returns self."""
+        return self.to_device('cpu')
+
+    def to_gpu(self, device=None):
+        """Move everything to GPU number ``device`` (None: 0); returns self."""
+        return self.to_device(0 if device is None else device)
+
+    def serialize(self, serializer):
+        """Pass every parameter and persistent value to ``serializer``, both ways."""
+        for name in sorted(self._params):
+            parameter = getattr(self, name)
+            data = serializer(name, parameter.array)
+            if parameter.array is None and data is not None:
+                parameter.array = self._device.send(data)
+        for name in sorted(self._persistent):
+            object.__setattr__(self, name, serializer(name, getattr(self, name)))
+
+
+class _LinkCall:
+    """What a LinkHook is told: the link, the arguments and, after the call, the output."""
+
+    def __init__(self, link, args, kwargs, out=None):
+        self.link, self.forward_name = link, 'forward'
+        self.args, self.kwargs, self.out = args, kwargs, out
+
+
+def _copy_parameter(parameter, mode):
+    clone = copy.copy(parameter)
+    clone.cleargrad()
+    if mode == 'init' and parameter.array is not None and parameter.initializer is not None:
+        clone.array = None
+        clone.initialize(parameter.shape)
+    return clone
+
+
+class Chain(Link):
+    """A link made of named links: assign them inside ``init_scope``, or give them as keywords."""
+
+    def __init__(self, **links):
+        super().__init__()
+        self._children = set()
+        for name, link in links.items():
+            self.add_link(name, link)
+
+    def __getitem__(self, name):
+        """Return the child link ``name``."""
+        if name not in self._children:
+            raise KeyError(f'{type(self).__name__} has no link {name!r}; there are: '
+                           f'{", ".join(sorted(self._children)) or "none"}')
+        return getattr(self, name)
+
+    def __setattr__(self, name, value):
+        if self.within_init_scope and isinstance(value, Link):
+            if not hasattr(self, '_children'):
+                raise InvalidArgument(f'{type(self).__name__}: a Link holds no links; derive '
+                                      'from Chain')
+            value.name = name
+            self._children.add(name)
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name):
+        self._children.discard(name)
+        super().__delattr__(name)
+
+    def add_link(self, name, link):
+        """Register ``link`` as the attribute ``name``."""
+        self._expect_new(name)
+        if not isinstance(link, Link):
+            raise InvalidType(f'{type(self).__name__}.add_link: Link expected, got '
+                              f'{type(link).__name__}')
+        with self.init_scope():
+            setattr(self, name, link)
+
+    def children(self):
+        return (getattr(self, name) for name in sorted(self._children))
+
+    def _copy_children(self, mode):
+        self._children = set(self._children)
+        for name in self._children:
+            child = getattr(self, name).copy(mode)
+            child.name = name
+            object.__setattr__(self, name, child)
+
+    def serialize(self, serializer):
+        super().serialize(serializer)
+        for child in self.children():
+            child.serialize(serializer[child.name])
+
+    def __str__(self):
+        return _tree_text(self, [(child.name, child) for child in self.children()])
+
+
+class ChainList(Link):
+    """A link made of a list of links; each one's path component is its position."""
+
+    def __init__(self, *links):
+        super().__init__()
+        self._children = []
+        for link in links:
+            self.append(link)
+
+    def __setattr__(self, name, value):
+        if self.within_init_scope and isinstance(value, Link):
+            raise InvalidArgument(f'{type(self).__name__}: a ChainList holds links by position; '
+                                  'use append, or derive from Chain')
+        super().__setattr__(name, value)
+
+    def __getitem__(self, index):
+        return self._children[index]
+
+    def __setitem__(self, index, link):
+        self._children[index] = link
+        self._rename()
+
+    def __delitem__(self, index):
+        del self._children[index]
+        self._rename()
+
+    def __iter__(self):
+        return iter(self._children)
+
+    def __len__(self):
+        return len(self._children)
+
+    def __contains__(self, link):
+        return any(link is child for child in self._children)
+
+    def _rename(self):
+        for i, child in enumerate(self._children):
+            if isinstance(child, Link):
+                child.name = str(i)
+
+    def append(self, link):
+        """Add a link to the end."""
+        self.insert(len(self._children), link)
+
+    add_link = append
+
+    def insert(self, index, link):
+        """Add a link in front of position ``index``."""
+        if not isinstance(link, Link):
+            raise InvalidType(f'{type(self).__name__}: Link expected, got {type(link).__name__}')
+        self._children.insert(index, link)
+        self._rename()
+
+    def extend(self, links):
+        """Add several links to the end."""
+        for link in links:
+            self.append(link)
+
+    def pop(self, index=-1):
+        """Remove and return the link at ``index``."""
+        link = self._children.pop(index)
+        self._rename()
+        return link
+
+    def remove(self, link):
+        """Remove ``link``."""
+        self.pop(self.index(link))
+
+    def index(self, link):
+        """Return the position of ``link``."""
+        return next(i for i, child in enumerate(self._children) if child is link)
+
+    def reverse(self):
+        """Reverse the order."""
+        self._children.reverse()
+        self._rename()
+
+    def clear(self):
+        """Remove all links."""
+        self._children.clear()
+
+    def children(self):
+        return (child for child in self._children if isinstance(child, Link))
+
+    def _copy_children(self, mode):
+        self._children = [child.copy(mode) if isinstance(child, Link) else child
+                          for child in self._children]
+        self._rename()
+
+    def serialize(self, serializer):
+        super().serialize(serializer)
+        for child in self.children():
+            child.serialize(serializer[child.name])
+
+    def __str__(self):
+        return _tree_text(self, [(str(i), child) for i, child in enumerate(self._children)])
+
+
+def _tree_text(link, children):
+    if not children:
+        return repr(link)
+    lines = [f'  ({name}): {child},'.replace('\n', '\n  ') for name, child in children]
+    return '\n'.join([f'{type(link).__name__}(', *lines, ')'])
