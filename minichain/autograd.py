@@ -9,7 +9,6 @@ Strong references point backwards only. A function refers to its outputs weakly,
 by reference count with the last variable that depends on it. Nodes remember shapes and dtypes;
 an array stays alive only where a function retains it.
 """
-import copy
 import heapq
 import weakref
 
@@ -80,8 +79,8 @@ class Variable:
         creator, creator_node, rank, node: the place in the graph.
         xp, device, shape, ndim, size, dtype: of the array.
 
-    Operators and methods (``+``, ``@``, ``x[i]``, ``reshape``, ...) are attached at the end of
-    ``functions/operators.py``.
+    Operators (``+``, ``@``, ``x[i]``, ``reshape``, ...) are attached at the end of
+    ``functions/operators.py``, moves between devices and copies in ``variable.py``.
     """
 
     __slots__ = ('_array', '_grad', '_node', 'name', 'requires_grad', '__weakref__')
@@ -164,20 +163,16 @@ class Variable:
                 continue
             if node.creator_node is None and variable._grad is not None:
                 earlier = variable.grad_var if enable_double_backprop else variable.grad
-                gradient = _wrap_scalar(earlier + gradient)
+                gradient = earlier + gradient
             elif not isinstance(gradient, Variable) and (
                     gradient.base is not None or id(gradient) in taken):
                 gradient = gradient.copy()   # a view, or shared: optimizers change it in place
             taken.add(id(gradient))
-            variable._grad = gradient
+            variable._grad = gradient if enable_double_backprop else _plain(gradient)
 
     def cleargrad(self):
         """Forget the gradient."""
         self._grad = None
-
-    def zerograd(self):
-        """Set the gradient to zeros."""
-        self._grad = self.xp.zeros_like(self._array)
 
     def unchain(self):
         """Cut this variable from its past; its value stays."""
@@ -193,16 +188,6 @@ class Variable:
                 functions.extend(node.creator_node for node in function.inputs)
                 function.unchain()
 
-    def __copy__(self):
-        clone = _result(self._array, self.requires_grad, type(self))
-        clone.name, clone._grad = self.name, self._grad
-        return clone
-
-    def __deepcopy__(self, memo):
-        clone = copy.copy(self)
-        clone._array, clone._grad = copy.deepcopy((self._array, self.grad), memo)
-        return clone
-
 
 def as_variable(x):
     """Wrap an array as a constant (no gradient); return a Variable as it is."""
@@ -214,13 +199,14 @@ def as_array(x):
     return x._array if isinstance(x, Variable) else x
 
 
-def _wrap_scalar(y):
-    return np.asarray(y) if isinstance(y, np.generic) else y   # NumPy's 0-d results
+def _plain(y):
+    y = as_array(y)
+    return np.asarray(y) if isinstance(y, np.generic) else y   # NumPy's results of 0 axes
 
 
-def _result(array, requires_grad, kind=Variable):
+def _result(array, requires_grad):
     """Return a Variable past the checks of its constructor."""
-    variable = kind.__new__(kind)
+    variable = Variable.__new__(Variable)
     variable._array, variable.requires_grad = array, requires_grad
     variable._grad = variable._node = variable.name = None
     return variable
@@ -256,34 +242,36 @@ class FunctionNode:
             InvalidType: operands do not fit. NotFinite: NaN came out, in debug mode.
         """
         if thread_state.on_arrays and not any(isinstance(x, Variable) for x in inputs):
-            return tuple(_wrap_scalar(y) for y in self.forward(tuple(inputs)))
+            return tuple(_plain(y) for y in self.forward(tuple(inputs)))
         variables = [as_variable(x) for x in inputs]
         arrays = tuple([x._array for x in variables])
-        requires_grad = any(x.requires_grad for x in variables)
+        requires_grad = True in [x.requires_grad for x in variables]
         if config.type_check:
             type_check.check_operands(self, arrays)
-        self._call_hooks('forward_preprocess', arrays)
+        hooks = self._hooks()
+        for hook in hooks:
+            hook.forward_preprocess(self, arrays)
         results = self.forward(arrays)
-        self._call_hooks('forward_postprocess', arrays)
+        for hook in hooks:
+            hook.forward_postprocess(self, arrays)
         if type(results) is not tuple:
             raise InvalidType(f'{self.label}.forward: tuple expected, got {type(results)}')
         if config.debug:
             type_check.expect_no_nan(f'{self.label}: forward', results)
-        outputs = tuple([_result(_wrap_scalar(y), requires_grad) for y in results])
+        outputs = tuple([_result(_plain(y), requires_grad) for y in results])
         if requires_grad and config.enable_backprop:
             self._record(variables, arrays, outputs)
         return outputs
 
-    def _call_hooks(self, method, *data):
-        for hook in (*thread_state.function_hooks.values(), *self.local_function_hooks.values()):
-            getattr(hook, method)(self, *data)
+    def _hooks(self):
+        return (*thread_state.function_hooks.values(), *self.local_function_hooks.values())
 
     def _record(self, variables, arrays, outputs):
-        self.inputs = tuple(x.node for x in variables)
-        self.rank = max(node.rank for node in self.inputs)
+        self.inputs = tuple([x.node for x in variables])
+        self.rank = max([node.rank for node in self.inputs])
         for y in outputs:
             y._node = VariableNode(y, self, self.rank + 1)
-        self.outputs = tuple(weakref.ref(y._node) for y in outputs)
+        self.outputs = tuple([weakref.ref(y._node) for y in outputs])
         for i in self._retained_inputs:
             self.inputs[i].data = arrays[i]
         self._output_arrays = {i: outputs[i]._array for i in self._retained_outputs}
@@ -397,7 +385,7 @@ def backprop(gradients, keep_all=False, keep=(), useful=None, record=False):
             if function.inputs is None:
                 continue   # unchained
             nodes = [reference() for reference in function.outputs]
-            grad_outputs = tuple(gradients.pop(node, None) for node in nodes)
+            grad_outputs = tuple([gradients.pop(node, None) for node in nodes])
             if keep_all or keep:
                 kept.update((node, gradient) for node, gradient in zip(nodes, grad_outputs)
                             if gradient is not None and (keep_all or node in keep))
@@ -408,7 +396,8 @@ def backprop(gradients, keep_all=False, keep=(), useful=None, record=False):
                 if node in summed:   # the sum is our own array
                     gradients[node] += gradient
                 elif node in gradients:
-                    gradients[node] = _wrap_scalar(gradients[node] + gradient)
+                    total = gradients[node] + gradient
+                    gradients[node] = total if record else _plain(total)
                     summed.update(() if record else (node,))
                 else:
                     gradients[node] = gradient
@@ -418,8 +407,11 @@ def backprop(gradients, keep_all=False, keep=(), useful=None, record=False):
 
 def _input_gradients(function, targets, grad_outputs, record):
     """Yield (operand index, gradient) for every target with a nonzero gradient."""
-    data = tuple([x.data for x in function.inputs]), tuple([as_array(g) for g in grad_outputs])
-    function._call_hooks('backward_preprocess', *data)
+    hooks = function._hooks()
+    if hooks:
+        data = tuple([x.data for x in function.inputs]), tuple(map(as_array, grad_outputs))
+    for hook in hooks:
+        hook.backward_preprocess(function, *data)
     outer, thread_state.on_arrays = thread_state.on_arrays, function.on_arrays and not record
     if not thread_state.on_arrays:
         grad_outputs = tuple(g if g is None else as_variable(g) for g in grad_outputs)
@@ -427,13 +419,14 @@ def _input_gradients(function, targets, grad_outputs, record):
         results = function.backward(targets, grad_outputs)
     finally:
         thread_state.on_arrays = outer
-    function._call_hooks('backward_postprocess', *data)
+    for hook in hooks:
+        hook.backward_postprocess(function, *data)
     if len(results) == len(function.inputs):
         results = [results[i] for i in targets]
     for i, gradient in zip(targets, results, strict=True):
         if gradient is None:
             continue
-        gradient = as_variable(gradient) if record else _wrap_scalar(as_array(gradient))
+        gradient = as_variable(gradient) if record else _plain(gradient)
         node = function.inputs[i]
         if gradient.shape != node.shape:
             type_check.expect_gradient(f'{function.label} operand {i}', node, as_array(gradient))

@@ -64,16 +64,29 @@ class Parameter(Variable):
         if self.update_rule is not None:
             self.update_rule.update(self)
 
-    def __copy__(self):
-        clone = super().__copy__()
-        vars(clone).update(vars(self))
-        return clone
 
-    def __deepcopy__(self, memo):
-        clone = super().__deepcopy__(memo)
-        for name, value in vars(self).items():
-            vars(clone)[name] = value if name == '_device' else copy.deepcopy(value, memo)
-        return clone
+def duplicate(variable):
+    """Return a leaf with the same array, gradient and attributes: ``copy.copy``."""
+    clone = type(variable).__new__(type(variable))
+    clone._array, clone._grad, clone._node = variable._array, variable._grad, None
+    clone.name, clone.requires_grad = variable.name, variable.requires_grad
+    if isinstance(variable, Parameter):
+        vars(clone).update(vars(variable))
+    return clone
+
+
+def duplicate_deeply(variable, memo):
+    """Return a leaf with copies of array, gradient and attributes: ``copy.deepcopy``."""
+    clone = duplicate(variable)
+    clone._array, clone._grad = copy.deepcopy((variable.array, variable.grad), memo)
+    if isinstance(variable, Parameter):
+        vars(clone).update(copy.deepcopy(vars(variable), memo))
+    return clone
+
+
+def zerograd(variable):
+    """Set the gradient to zeros."""
+    variable.grad = variable.xp.zeros_like(variable.array)
 
 
 def to_device(variable, device):
@@ -119,6 +132,9 @@ def addgrad(variable, other):
     variable.grad = gradient.copy() if variable.grad is None else variable.grad + gradient
 
 
+Variable.__copy__ = duplicate
+Variable.__deepcopy__ = duplicate_deeply
+Variable.zerograd = zerograd
 Variable.to_device = to_device
 Variable.to_cpu = lambda variable: to_device(variable, 'cpu')
 Variable.to_gpu = lambda variable, device=None: to_device(variable, device or 0)
