@@ -199,6 +199,11 @@ def as_array(x):
     return x._array if isinstance(x, Variable) else x
 
 
+def as_result(x):
+    """Return an operand that a function passes on unchanged, in the form that its caller wants."""
+    return x if thread_state.on_arrays else as_variable(x)
+
+
 def _plain(y):
     y = as_array(y)
     return np.asarray(y) if isinstance(y, np.generic) else y   # NumPy's results of 0 axes

@@ -1,5 +1,5 @@
 """Broadcasting and its adjoint, summing back: each is the other's derivative."""
-from minichain.autograd import Primitive, as_variable
+from minichain.autograd import Primitive, as_result
 from minichain.backend import get_array_module
 from minichain.errors import InvalidType
 from minichain.type_check import expect_broadcast
@@ -46,7 +46,7 @@ def broadcast_to(x, shape):
     Raises:
         InvalidType: ``x`` does not broadcast to ``shape``.
     """
-    return as_variable(x) if x.shape == tuple(shape) else BroadcastTo(tuple(shape)).apply((x,))[0]
+    return as_result(x) if x.shape == tuple(shape) else BroadcastTo(tuple(shape)).apply((x,))[0]
 
 
 def sum_to(x, shape):
@@ -63,5 +63,5 @@ def broadcast(*xs):
         tuple of Variables of one shape; a single Variable if one operand was given.
     """
     shape = expect_broadcast('broadcast', *xs)
-    results = tuple(broadcast_to(x, shape) for x in xs)
+    results = tuple(BroadcastTo(shape).apply((x,))[0] for x in xs)
     return results if len(results) > 1 else results[0]

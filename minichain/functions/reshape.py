@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 
-from minichain.autograd import Primitive, as_variable
+from minichain.autograd import Primitive, as_result
 from minichain.errors import InvalidType
 
 
@@ -54,7 +54,7 @@ def reshape(x, shape):
         InvalidType: the number of elements differs.
     """
     shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
-    return as_variable(x) if x.shape == shape else Reshape(shape).apply((x,))[0]
+    return as_result(x) if x.shape == shape else Reshape(shape).apply((x,))[0]
 
 
 def transpose(x, axes=None):

@@ -1,0 +1,67 @@
+"""Rows of a table, picked by integer ids."""
+from minichain.autograd import Primitive, as_array
+from minichain.backend import get_array_module
+from minichain.errors import InvalidType
+from minichain.type_check import expect_integer, expect_ndim
+
+
+class EmbedID(Primitive):
+    def __init__(self, ids, ignore_label):
+        self.ids, self.ignore_label = ids, ignore_label
+
+    def check_type_forward(self, in_types):
+        expect_ndim('embed_id', 2, W=in_types[0])
+        expect_integer('embed_id', x=self.ids)
+        ids = self.ids if self.ignore_label is None else self.ids[self.ids != self.ignore_label]
+        if ids.size and not (0 <= int(ids.min()) and int(ids.max()) < in_types[0].shape[0]):
+            raise InvalidType(f'embed_id: ids from 0 to {in_types[0].shape[0] - 1} expected, as W '
+                              f'has rows, got {int(ids.min())} to {int(ids.max())}')
+
+    def forward(self, arrays):
+        W, = arrays
+        if self.ignore_label is None:
+            return W[self.ids],
+        xp = get_array_module(W)
+        kept = self.ids != self.ignore_label
+        return xp.where(kept[..., None], W[xp.where(kept, self.ids, 0)], W.dtype.type(0)),
+
+    def backward(self, indexes, grads):
+        node, = self.inputs
+        return EmbedIDGrad(self.ids, self.ignore_label, node.shape, node.dtype).apply(grads)
+
+
+class EmbedIDGrad(Primitive):
+    """The adjoint of picking rows: add each row of ``gy`` to the row of its id."""
+
+    def __init__(self, ids, ignore_label, shape, dtype):
+        self.ids, self.ignore_label = ids, ignore_label
+        self.shape, self.dtype = shape, dtype
+
+    def forward(self, arrays):
+        gy, = arrays
+        xp = get_array_module(gy)
+        ids, gy = self.ids.reshape(-1), gy.reshape(-1, self.shape[1])
+        if self.ignore_label is not None:
+            kept = ids != self.ignore_label
+            ids, gy = ids[kept], gy[kept]
+        gW = xp.zeros(self.shape, self.dtype)
+        xp.add.at(gW, ids, gy)
+        return gW,
+
+    def backward(self, indexes, grads):
+        return EmbedID(self.ids, self.ignore_label).apply(grads)
+
+
+def embed_id(x, W, ignore_label=None):
+    """Pick a row of ``W`` for every id.
+
+    Args:
+        x: ids, integers of any shape, on the device of ``W``.
+        W: table, (V, E), float.
+        ignore_label: the id whose result is zeros and that gets no gradient; None: there is none.
+    Returns:
+        x.shape + (E,).
+    Raises:
+        InvalidType: ids are no integers, or there is no row for one of them.
+    """
+    return EmbedID(as_array(x), ignore_label).apply((W,))[0]

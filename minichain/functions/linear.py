@@ -1,0 +1,55 @@
+"""Affine map of rows: one matrix product, and two for its gradients."""
+from minichain.autograd import Primitive
+from minichain.functions.broadcast import sum_to
+from minichain.functions.matmul import matmul
+from minichain.functions.reshape import reshape
+from minichain.type_check import expect_ndim, expect_same_dtype, expect_shape
+
+
+class Linear(Primitive):
+    def check_type_forward(self, in_types):
+        x, W = in_types[:2]
+        expect_ndim('linear', 2, x=x, W=W)
+        expect_shape('linear', (None, W.shape[1]), x=x)
+        expect_same_dtype('linear', x=x, W=W)
+        if len(in_types) == 3:
+            expect_shape('linear', (W.shape[0],), b=in_types[2])
+            expect_same_dtype('linear', x=x, b=in_types[2])
+
+    def forward(self, arrays):
+        self.retain_inputs((0, 1))
+        x, W, *b = arrays
+        y = x @ W.T
+        if b:
+            y += b[0]
+        return y,
+
+    def backward(self, indexes, grads):
+        x, W = self.get_retained_inputs()
+        gy, = grads
+        return [matmul(gy, W) if i == 0 else
+                matmul(gy, x, transa=True) if i == 1 else
+                sum_to(gy, self.inputs[2].shape) for i in indexes]
+
+
+def linear(x, W, b=None, n_batch_axes=1):
+    """Affine map of rows:  y = x W^T + b.
+
+    Args:
+        x: (N..., I...), float. The axes behind the batch axes are flattened to I.
+        W: (O, I), same dtype.
+        b: (O,), same dtype, or None.
+        n_batch_axes: number of leading axes of ``x`` that are kept.
+    Returns:
+        (N..., O).
+    Raises:
+        InvalidType: lengths or dtypes do not fit.
+    """
+    batch = x.shape[:n_batch_axes]
+    if x.ndim != 2 or n_batch_axes != 1:
+        rows = 1
+        for length in batch:
+            rows *= length
+        x = reshape(x, (rows, -1) if 0 not in x.shape else (rows, W.shape[1]))
+    y = Linear().apply((x, W) if b is None else (x, W, b))[0]
+    return y if n_batch_axes == 1 else reshape(y, (*batch, W.shape[0]))

@@ -1,0 +1,147 @@
+"""An LSTM over whole sequences as one function: the recurrent half, in preallocated buffers.
+
+The input half of all steps is one ``linear`` in front of it. Sequences of different lengths are
+packed: sorted by falling length, step by step, only the rows of those that still run. Read
+lstm.py first.
+"""
+from itertools import accumulate
+
+from minichain.autograd import Primitive, grad
+from minichain.backend import get_array_module
+from minichain.errors import InvalidType
+from minichain.functions.concat import concat
+from minichain.functions.hyperbolic import tanh
+from minichain.functions.matmul import matmul
+from minichain.functions.sigmoid import sigmoid
+from minichain.type_check import expect_float, expect_same_dtype, expect_shape
+
+
+class LSTMSequence(Primitive):
+    """Gates lie in blocks i, f, o, a of H columns each, so that one pass covers i, f and o."""
+
+    def __init__(self, batch_sizes):
+        self.batch_sizes = batch_sizes
+        self.ends = list(accumulate(batch_sizes))
+
+    def check_type_forward(self, in_types):
+        x, W, h0, c0 = in_types
+        H = h0.shape[1]
+        expect_float('lstm_sequence', x=x, W=W, h0=h0, c0=c0)
+        expect_same_dtype('lstm_sequence', x=x, W=W, h0=h0, c0=c0)
+        expect_shape('lstm_sequence', (self.ends[-1] if self.ends else 0, 4 * H), x=x)
+        expect_shape('lstm_sequence', (4 * H, H), W=W)
+        expect_shape('lstm_sequence', h0.shape, c0=c0)
+        sizes = self.batch_sizes
+        if list(sizes) != sorted(sizes, reverse=True) or (sizes and sizes[0] > h0.shape[0]):
+            raise InvalidType(f'lstm_sequence: batch sizes that never grow, at most {h0.shape[0]} '
+                              f'as h0 has rows, expected, got {sizes}')
+
+    def steps(self):
+        """Return (first row, end row, number of rows) of every step."""
+        return [(end - n, end, n) for end, n in zip(self.ends, self.batch_sizes)]
+
+    def forward(self, arrays):
+        self.retain_inputs((0, 1, 2, 3))
+        self.retain_outputs((0,))
+        x, W, h0, c0 = arrays
+        xp, H = get_array_module(x), h0.shape[1]
+        self.gates = gates = x.copy()
+        self.cells = cells = xp.empty((len(x), H), x.dtype)
+        self.tanh_cells = tanh_cells = xp.empty_like(cells)
+        hs = xp.empty_like(cells)
+        h, c = h0.copy(), c0.copy()   # the states of all sequences, ended ones too
+        W_T = xp.ascontiguousarray(W.T)
+        for start, end, n in self.steps():
+            gate = gates[start:end]
+            gate += h[:n] @ W_T
+            ifo, a = gate[:, :3 * H], gate[:, 3 * H:]
+            ifo *= .5   # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2
+            xp.tanh(gate, out=gate)
+            ifo *= .5
+            ifo += .5
+            c[:n] *= gate[:, H:2 * H]
+            c[:n] += gate[:, :H] * a
+            cells[start:end] = c[:n]
+            xp.tanh(c[:n], out=tanh_cells[start:end])
+            xp.multiply(gate[:, 2 * H:3 * H], tanh_cells[start:end], out=hs[start:end])
+            h[:n] = hs[start:end]
+        return hs, h, c
+
+    def backward(self, indexes, grads):
+        if not isinstance(self.get_retained_outputs()[0], type(self.gates)):
+            return self.replayed(grads)
+        x, W, h0, c0 = self.get_retained_inputs()
+        hs, = self.get_retained_outputs()
+        ghs, gh_last, gc_last = grads
+        xp, H = get_array_module(x), h0.shape[1]
+        gx = xp.empty_like(x)
+        gh = xp.zeros_like(h0) if gh_last is None else gh_last.copy()
+        gc = xp.zeros_like(c0) if gc_last is None else gc_last.copy()
+        previous = xp.empty_like(hs)   # the output of the step before, row by row
+        steps = self.steps()
+        for t in reversed(range(len(steps))):
+            start, end, n = steps[t]
+            before = slice(steps[t - 1][0], steps[t - 1][0] + n) if t else slice(0, n)
+            c_previous = (self.cells if t else c0)[before]
+            previous[start:end] = (hs if t else h0)[before]
+            gate, tanh_c, ggate = self.gates[start:end], self.tanh_cells[start:end], gx[start:end]
+            i, f, o, a = (gate[:, k * H:(k + 1) * H] for k in range(4))
+            if ghs is not None:
+                gh[:n] += ghs[start:end]
+            gc[:n] += gh[:n] * o * (1 - tanh_c * tanh_c)
+            ggate[:, :H] = gc[:n] * a
+            ggate[:, H:2 * H] = gc[:n] * c_previous
+            ggate[:, 2 * H:3 * H] = gh[:n] * tanh_c
+            ggate[:, 3 * H:] = gc[:n] * i * (1 - a * a)
+            ifo = gate[:, :3 * H]
+            ggate[:, :3 * H] *= ifo * (1 - ifo)
+            gc[:n] *= f
+            gh[:n] = ggate @ W
+        return gx, gx.T @ previous if 1 in indexes else None, gh, gc
+
+    def replayed(self, grads):
+        """Gradients with a history: the same steps again, operation by operation."""
+        inputs = self.get_retained_inputs()
+        pairs = [(y, gy) for y, gy in zip(lstm_steps(*inputs, self.batch_sizes), grads)
+                 if gy is not None]
+        return grad([y for y, _ in pairs], inputs, [gy for _, gy in pairs],
+                    enable_double_backprop=True)
+
+
+def lstm_steps(x, W, h0, c0, batch_sizes):
+    """Compute what :func:`lstm_sequence` computes, from small functions: its specification."""
+    H, end = h0.shape[1], 0
+    h, c, hs = h0, c0, []
+    for n in batch_sizes:
+        start, end = end, end + n
+        gate = x[start:end] + matmul(h[:n], W, transb=True)
+        i, f, o = (sigmoid(gate[:, k * H:(k + 1) * H]) for k in range(3))
+        c_new = c[:n] * f + i * tanh(gate[:, 3 * H:])
+        hs.append(o * tanh(c_new))
+        h, c = ((new if n == len(old) else concat((new, old[n:]), axis=0))
+                for new, old in ((hs[-1], h), (c_new, c)))
+    return concat(hs, axis=0), h, c
+
+
+def lstm_sequence(x, W, h0, c0, batch_sizes):
+    """Run the recurrent half of an LSTM over packed sequences.
+
+    Row block t of the packed arrays holds step t of the ``batch_sizes[t]`` longest sequences:
+
+        i, f, o, a = blocks of (x_t + h_{t-1} W^T)
+        c_t = c_{t-1} s(f) + s(i) tanh(a),   h_t = s(o) tanh(c_t)
+
+    Args:
+        x: gate inputs of all steps, (sum of batch_sizes, 4H), float; blocks i, f, o, a.
+        W: recurrent weights, (4H, H), same dtype and blocks.
+        h0, c0: initial states, (N, H), sequences sorted by falling length.
+        batch_sizes: how many sequences have a step t, a list of ints that never grow, at most N.
+    Returns:
+        (hs, h, c): outputs of all steps packed as ``x``, (sum of batch_sizes, H), and the last
+        states of every sequence, (N, H).
+    Raises:
+        InvalidType: shapes or dtypes do not fit, or batch sizes grow.
+    Gers et al. 2000, "Learning to forget", doi:10.1162/089976600300015015.
+    """
+    batch_sizes = [int(n) for n in batch_sizes if n]
+    return LSTMSequence(batch_sizes).apply((x, W, h0, c0))
