@@ -3,21 +3,32 @@ from minichain.functions.average_pooling import (
     average_pooling_1d, average_pooling_2d, average_pooling_3d, average_pooling_nd)
 from minichain.functions.broadcast import broadcast, broadcast_to, sum_to
 from minichain.functions.cast import cast
+from minichain.functions.clip import clip, maximum, minimum
 from minichain.functions.concat import concat, dstack, hstack, stack, vstack
 from minichain.functions.convolution import (
     convolution_1d, convolution_2d, convolution_3d, convolution_nd, dilated_convolution_2d)
+from minichain.functions.deconvolution import (
+    deconvolution_1d, deconvolution_2d, deconvolution_3d, deconvolution_nd)
+from minichain.functions.depthwise_convolution_2d import depthwise_convolution_2d
 from minichain.functions.elu import elu, selu
 from minichain.functions.exponential import exp, expm1, log, log1p, log2, log10
 from minichain.functions.get_item import get_item
 from minichain.functions.hyperbolic import arctanh, cosh, sinh, tanh
+from minichain.functions.identity import copy, identity
+from minichain.functions.im2col import im2col
 from minichain.functions.local_response_normalization import local_response_normalization
 from minichain.functions.matmul import batch_matmul, matmul
 from minichain.functions.max_pooling import (
     max_pooling_1d, max_pooling_2d, max_pooling_3d, max_pooling_nd)
 from minichain.functions.operators import absolute, add
+from minichain.functions.power import rsqrt, sqrt, square
 from minichain.functions.relu import clipped_relu, crelu, leaky_relu, prelu, relu, relu6, rrelu
 from minichain.functions.reshape import reshape, transpose
+from minichain.functions.rounding import ceil, fix, floor, fmod, sign
 from minichain.functions.sigmoid import hard_sigmoid, sigmoid, swish
 from minichain.functions.softmax import log_softmax, logsumexp, softmax
 from minichain.functions.softplus import softplus
 from minichain.functions.sum import sum
+from minichain.functions.trigonometric import arccos, arcsin, arctan, arctan2, cos, sin, tan
+from minichain.functions.unpooling import (
+    unpooling_1d, unpooling_2d, unpooling_3d, unpooling_nd, upsampling_2d, upsampling_nd)

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from minichain.backend import get_array_module
-from minichain.functions.windows import padded, taps, view
+from minichain.functions.windows import fold, padded, view
 
 # Bytes of columns at a time: on the CPU about a cache, on the GPU a fair part of a small card.
 _CPU_BYTES, _GPU_BYTES = 1 << 20, 1 << 29
@@ -75,17 +75,6 @@ def convolve_weight(x, y, windows, groups):
             product = values @ columns.swapaxes(2, 3)
             W += product[0] if len(product) == 1 else product.sum(axis=0)
     return W.reshape(out_channels, channels, *windows.ksize)
-
-
-def unfold(x, windows):
-    """Return a copy (N, C, *ksize, *out) of what every window sees."""
-    return view(padded(x, windows), windows).copy()
-
-
-def fold(columns, windows, x):
-    """Add columns (N, C, *ksize, *out) to the places in x (N, C, *size) where they came from."""
-    for tap, image, out in taps(windows):
-        x[image] += columns[(slice(None), slice(None), *tap)][out]
 
 
 def _parts(x, rows, positions):

@@ -1,7 +1,7 @@
 """Windows that slide over an image: where they lie, and how to reach what they see.
 
-Convolution, pooling and their inverses share this geometry. Nothing is copied here except by
-:func:`padded`; along every axis, position o of a window sees image positions
+Convolution, pooling and their inverses share this geometry. Along every axis, window o sees the
+image positions
 
     o * stride - pad + tap * dilate,   tap = 0 .. ksize - 1
 """
@@ -183,6 +183,17 @@ def view(x, windows):
         x, (*x.shape[:-ndim], *windows.ksize, *windows.out),
         (*lead, *(s * d for s, d in zip(strides, windows.dilate)),
          *(s * step for s, step in zip(strides, windows.stride))))
+
+
+def unfold(x, windows):
+    """Return a copy (N, C, *ksize, *out) of what every window sees."""
+    return view(padded(x, windows), windows).copy()
+
+
+def fold(columns, windows, x):
+    """Add columns (N, C, *ksize, *out) to the places in x (N, C, *size) where they came from."""
+    for tap, image, out in taps(windows):
+        x[image] += columns[(slice(None), slice(None), *tap)][out]
 
 
 def reduce_windows(ufunc, x, windows, identity):
