@@ -2,7 +2,7 @@
 
 Start reading at ``autograd.py``; ARCHITECTURE.md has the floor plan.
 """
-from minichain import functions
+from minichain import functions, initializers, optimizers
 from minichain._version import __version__
 from minichain.autograd import (
     FunctionNode, Variable, VariableNode, as_array, as_variable, grad)
@@ -10,6 +10,8 @@ from minichain.backend import get_array_module, get_device, to_cpu, to_gpu, usin
 from minichain.configuration import (
     config, force_backprop_mode, get_dtype, get_function_hooks, global_config, is_debug,
     no_backprop_mode, set_debug, using_config, using_debug)
+from minichain.initializer import Initializer
 from minichain.link import Chain, ChainList, Link
+from minichain.optimizer import GradientMethod, Hyperparameter, Optimizer, UpdateRule
 from minichain.sequential import Sequential
 from minichain.variable import Parameter
