@@ -9,6 +9,7 @@ from minichain.functions.convolution import (
     convolution_1d, convolution_2d, convolution_3d, convolution_nd, dilated_convolution_2d)
 from minichain.functions.deconvolution import (
     deconvolution_1d, deconvolution_2d, deconvolution_3d, deconvolution_nd)
+from minichain.functions.deformable_convolution_2d_sampler import deformable_convolution_2d_sampler
 from minichain.functions.depthwise_convolution_2d import depthwise_convolution_2d
 from minichain.functions.elu import elu, selu
 from minichain.functions.exponential import exp, expm1, log, log1p, log2, log10
@@ -16,6 +17,7 @@ from minichain.functions.get_item import get_item
 from minichain.functions.hyperbolic import arctanh, cosh, sinh, tanh
 from minichain.functions.identity import copy, identity
 from minichain.functions.im2col import im2col
+from minichain.functions.local_convolution_2d import local_convolution_2d
 from minichain.functions.local_response_normalization import local_response_normalization
 from minichain.functions.matmul import batch_matmul, matmul
 from minichain.functions.max_pooling import (
@@ -24,10 +26,19 @@ from minichain.functions.operators import absolute, add
 from minichain.functions.power import rsqrt, sqrt, square
 from minichain.functions.relu import clipped_relu, crelu, leaky_relu, prelu, relu, relu6, rrelu
 from minichain.functions.reshape import reshape, transpose
+from minichain.functions.resize_images import resize_images
+from minichain.functions.roi_pooling_2d import (
+    roi_average_align_2d, roi_average_pooling_2d, roi_max_align_2d, roi_max_pooling_2d,
+    roi_pooling_2d)
 from minichain.functions.rounding import ceil, fix, floor, fmod, sign
+from minichain.functions.shift import shift
 from minichain.functions.sigmoid import hard_sigmoid, sigmoid, swish
 from minichain.functions.softmax import log_softmax, logsumexp, softmax
+from minichain.functions.softmax_cross_entropy import softmax_cross_entropy
 from minichain.functions.softplus import softplus
+from minichain.functions.spatial_pyramid_pooling_2d import spatial_pyramid_pooling_2d
+from minichain.functions.spatial_transformer import (
+    spatial_transformer_grid, spatial_transformer_sampler)
 from minichain.functions.sum import sum
 from minichain.functions.trigonometric import arccos, arcsin, arctan, arctan2, cos, sin, tan
 from minichain.functions.unpooling import (
