@@ -2,7 +2,7 @@
 
 Start reading at ``autograd.py``; ARCHITECTURE.md has the floor plan.
 """
-from minichain import functions, initializers, optimizers
+from minichain import functions, initializers, optimizer_hooks, optimizers
 from minichain._version import __version__
 from minichain.autograd import (
     FunctionNode, Variable, VariableNode, as_array, as_variable, grad)

@@ -6,7 +6,9 @@ from minichain.initializer import Initializer, generate_array
 from minichain.initializer import get_initializer as _get_initializer_or
 from minichain.initializers.constant import Constant, Identity, NaN, One, Zero
 from minichain.initializers.normal import GlorotNormal, HeNormal, LeCunNormal, Normal
+from minichain.initializers.orthogonal import Orthogonal
 from minichain.initializers.random import get_fans
+from minichain.initializers.sampling import DownsamplingConvFilter, UpsamplingDeconvFilter
 from minichain.initializers.uniform import GlorotUniform, HeUniform, LeCunUniform, Uniform
 
 

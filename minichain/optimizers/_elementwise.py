@@ -24,25 +24,25 @@ class ElementwiseRule(UpdateRule):
         for name in self.state_names:
             self.state[name] = param.xp.zeros_like(param.array)
 
-    def step(self, xp, x, g, **state):
+    def step(self, xp, x, gx, **state):
         """Change ``x`` and the state in place.
 
         Args:
             xp: array module.
-            x, g: parameter and gradient, or a part of each; same shape and dtype.
+            x, gx: parameter and gradient, or a part of each; same shape and dtype.
             state: the same part of every array of the state, by name.
         """
         raise NotImplementedError(f'{type(self).__name__} does not say how to step')
 
     def update_core(self, param):
-        x, g, xp = param.array, param.grad, param.xp
+        x, gx, xp = param.array, param.grad, param.xp
         arrays = (x, *self.state.values())
         if xp is not np or x.size <= BLOCK or not all(a.flags.c_contiguous for a in arrays):
-            self.step(xp, x, g, **self.state)
+            self.step(xp, x, gx, **self.state)
             return
-        x, g = x.reshape(-1), np.ascontiguousarray(g).reshape(-1)
+        x, gx = x.reshape(-1), np.ascontiguousarray(gx).reshape(-1)
         state = {name: array.reshape(-1) for name, array in self.state.items()}
         for start in range(0, x.size, BLOCK):
             part = slice(start, start + BLOCK)
-            self.step(xp, x[part], g[part],
+            self.step(xp, x[part], gx[part],
                       **{name: array[part] for name, array in state.items()})

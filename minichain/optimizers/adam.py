@@ -50,14 +50,14 @@ class AdamRule(ElementwiseRule):
             self._first_alpha = self.hyperparam.alpha
         super().update_core(param)
 
-    def step(self, xp, x, g, m, v, vhat=None):
+    def step(self, xp, x, gx, m, v, vhat=None):
         h = self.hyperparam
-        if g.dtype == np.float16:
-            g = g.astype(np.float32)
-        work = g - m
+        if gx.dtype == np.float16:
+            gx = gx.astype(np.float32)
+        work = gx - m
         work *= 1 - h.beta1
         m += work
-        xp.multiply(g, g, out=work)
+        xp.multiply(gx, gx, out=work)
         work -= v
         work *= 1 - h.beta2
         v += work

@@ -9,9 +9,9 @@ class MomentumSGDRule(ElementwiseRule):
     defaults = {'lr': .01, 'momentum': .9}
     state_names = ('v',)
 
-    def step(self, xp, x, g, v):
+    def step(self, xp, x, gx, v):
         v *= self.hyperparam.momentum
-        v -= self.hyperparam.lr * g
+        v -= self.hyperparam.lr * gx
         x += v
 
 

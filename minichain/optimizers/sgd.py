@@ -8,8 +8,8 @@ class SGDRule(ElementwiseRule):
 
     defaults = {'lr': .01}
 
-    def step(self, xp, x, g):
-        x -= self.hyperparam.lr * g
+    def step(self, xp, x, gx):
+        x -= self.hyperparam.lr * gx
 
 
 class SGD(GradientMethod):

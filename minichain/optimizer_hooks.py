@@ -1,0 +1,173 @@
+"""Optimizer hooks: what is done to gradients before an update. Give them to ``add_hook``."""
+import math
+
+import numpy as np
+
+from minichain import backend
+from minichain.errors import InvalidArgument, NotFinite
+from minichain.optimizer import non_finite_gradients
+
+
+def _squared_norm(array):
+    """Return the sum of squares as an array without axes, on the array's device."""
+    flat = array.ravel()
+    if flat.dtype == np.float16:
+        flat = flat.astype(np.float32)
+    with np.errstate(over='ignore', invalid='ignore'):   # the callers look at the result
+        return backend.get_array_module(array).dot(flat, flat)
+
+
+def _has_gradient(param):
+    return param.array is not None and param.grad is not None
+
+
+class WeightDecay:
+    """Adds  rate x  to the gradient of every parameter x: the gradient of  rate |x|^2 / 2.
+
+    Args:
+        rate: weight of the penalty.
+    """
+
+    name = 'WeightDecay'
+    call_for_each_param = True
+    timing = 'pre'
+
+    def __init__(self, rate):
+        self.rate = rate
+
+    def __call__(self, rule, param):
+        if _has_gradient(param):
+            param.grad += param.array.dtype.type(self.rate) * param.array
+
+
+class Lasso:
+    """Adds  rate sign(x)  to the gradient of every parameter x: the gradient of  rate |x|_1.
+
+    Args:
+        rate: weight of the penalty.
+    """
+
+    name = 'Lasso'
+    call_for_each_param = True
+    timing = 'pre'
+
+    def __init__(self, rate):
+        self.rate = rate
+
+    def __call__(self, rule, param):
+        if _has_gradient(param):
+            param.grad += param.array.dtype.type(self.rate) * param.xp.sign(param.array)
+
+
+class GradientClipping:
+    """Scales all gradients by one factor so that their common L2 norm is at most ``threshold``.
+
+    Args:
+        threshold: largest norm, above zero.
+    Raises:
+        InvalidArgument: a threshold that is not above zero.
+        NotFinite: at an update, a gradient with NaN or infinity.
+    Pascanu et al. 2013, "On the difficulty of training recurrent neural networks",
+    arXiv:1211.5063.
+    """
+
+    name = 'GradientClipping'
+    timing = 'pre'
+
+    def __init__(self, threshold):
+        if not threshold > 0:
+            raise InvalidArgument(f'GradientClipping: threshold above zero expected, got '
+                                  f'{threshold}')
+        self.threshold = threshold
+
+    def __call__(self, optimizer):
+        params = [param for param in optimizer.target.params() if _has_gradient(param)]
+        norm = math.sqrt(sum(float(_squared_norm(param.grad)) for param in params))
+        if not math.isfinite(norm):
+            self._refuse(optimizer.target, norm)
+        if norm > self.threshold:
+            for param in params:
+                param.grad *= param.grad.dtype.type(self.threshold / norm)
+
+    def _refuse(self, target, norm):
+        paths = non_finite_gradients(target)
+        where = f'in {", ".join(paths)}' if paths else 'because the gradients are too large'
+        raise NotFinite(
+            f'GradientClipping: the norm of the gradients is {norm}, {where}. No parameter was '
+            'changed. Use a smaller learning rate, look for log(0) or 0/0 in the loss, or find '
+            'the function with minichain.set_debug(True)')
+
+
+class GradientHardClipping:
+    """Clips every number of every gradient to [lower_bound, upper_bound]."""
+
+    name = 'GradientHardClipping'
+    call_for_each_param = True
+    timing = 'pre'
+
+    def __init__(self, lower_bound, upper_bound):
+        self.lower_bound, self.upper_bound = lower_bound, upper_bound
+
+    def __call__(self, rule, param):
+        if _has_gradient(param):
+            param.xp.clip(param.grad, self.lower_bound, self.upper_bound, out=param.grad)
+
+
+def exponential_decay_noise(xp, shape, dtype, hook, rule):
+    """Return normal noise of variance  eta / (1 + t)^0.55  after t updates."""
+    deviation = math.sqrt(hook.eta / (1 + rule.t) ** .55)
+    return xp.asarray(xp.random.normal(0, deviation, shape)).astype(dtype)
+
+
+class GradientNoise:
+    """Adds noise that decays with time to the gradients.
+
+    Args:
+        eta: variance of the first noise.
+        noise_func: callable(xp, shape, dtype, hook, rule) that returns the noise.
+    Neelakantan et al. 2015, "Adding gradient noise improves learning for very deep networks",
+    arXiv:1511.06807.
+    """
+
+    name = 'GradientNoise'
+    call_for_each_param = True
+    timing = 'pre'
+
+    def __init__(self, eta, noise_func=exponential_decay_noise):
+        self.eta, self.noise_func = eta, noise_func
+
+    def __call__(self, rule, param):
+        if _has_gradient(param):
+            param.grad += self.noise_func(param.xp, param.shape, param.grad.dtype, self, rule)
+
+
+class GradientLARS:
+    """Layer-wise rates:  g = (g + weight_decay x) |x| / (eps + |g| + weight_decay |x|).
+
+    A parameter whose norm |x| is at most ``threshold`` keeps the factor 1.
+
+    Args:
+        threshold: smallest norm of a parameter that is to be scaled.
+        weight_decay: weight of the L2 penalty.
+        eps: keeps the quotient finite.
+    You et al. 2017, "Large batch training of convolutional networks", arXiv:1708.03888.
+    """
+
+    name = 'GradientLARS'
+    call_for_each_param = True
+    timing = 'pre'
+
+    def __init__(self, threshold=.01, weight_decay=0., eps=1e-9):
+        self.threshold, self.weight_decay, self.eps = threshold, weight_decay, eps
+
+    def __call__(self, rule, param):
+        if not _has_gradient(param):
+            return
+        x_norm, g_norm = (math.sqrt(float(_squared_norm(array)))
+                          for array in (param.array, param.grad))
+        rate = 1.
+        if x_norm > self.threshold:
+            rate = x_norm / (self.eps + g_norm + self.weight_decay * x_norm)
+        dtype = param.grad.dtype.type
+        param.grad += dtype(self.weight_decay) * param.array
+        param.grad *= dtype(rate)
