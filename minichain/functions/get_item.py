@@ -46,6 +46,16 @@ class GetItemGrad(Primitive):
         return get_item(grads[0], self.index),
 
 
+def as_index(x, slices):
+    """Return ``slices`` as a tuple that indexes the array of ``x``, its arrays on x's device."""
+    index = slices if isinstance(slices, tuple) else (slices,)
+    index = tuple(np.asarray(i) if isinstance(i, list) else as_array(i) for i in index)
+    if any(is_array(i) for i in index):
+        device = get_device_from_array(x)
+        index = tuple(device.send(i) if is_array(i) else i for i in index)
+    return index
+
+
 def get_item(x, slices):
     """Pick elements as NumPy does: ints, slices, None, Ellipsis, and integer or boolean arrays.
 
@@ -55,9 +65,4 @@ def get_item(x, slices):
     Raises:
         InvalidType: more indexes than axes, or an index outside of ``x``.
     """
-    index = slices if isinstance(slices, tuple) else (slices,)
-    index = tuple(np.asarray(i) if isinstance(i, list) else as_array(i) for i in index)
-    if any(is_array(i) for i in index):
-        device = get_device_from_array(x)
-        index = tuple(device.send(i) if is_array(i) else i for i in index)
-    return GetItem(index).apply((x,))[0]
+    return GetItem(as_index(x, slices)).apply((x,))[0]

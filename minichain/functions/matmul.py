@@ -3,7 +3,7 @@ from minichain.autograd import Primitive
 from minichain.errors import InvalidType
 from minichain.functions.broadcast import sum_to
 from minichain.functions.reshape import reshape
-from minichain.type_check import expect_broadcast, expect_same_dtype
+from minichain.type_check import expect_broadcast, expect_float
 
 
 def _swap(a):
@@ -21,7 +21,7 @@ class MatMul(Primitive):
 
     def check_type_forward(self, in_types):
         a, b = in_types
-        expect_same_dtype('matmul', a=a, b=b)
+        expect_float('matmul', a=a, b=b)
         inner_a = a.shape[-2 if self.transa else -1]
         inner_b = b.shape[-1 if self.transb else -2]
         if inner_a != inner_b:
@@ -59,7 +59,7 @@ def matmul(a, b, transa=False, transb=False):
     """Matrix product a b; leading axes broadcast, a vector counts as a row (a) or a column (b).
 
     Args:
-        a, b: (..., M, K) and (..., K, N), one dtype, one to any number of axes.
+        a, b: (..., M, K) and (..., K, N), float, one to any number of axes.
         transa, transb: swap the last two axes of ``a``, of ``b`` first. No effect on vectors.
     Returns:
         (..., M, N); the axis of a vector is left out.

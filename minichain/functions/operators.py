@@ -16,6 +16,7 @@ from minichain.errors import InvalidType
 from minichain.functions.broadcast import sum_to
 from minichain.functions.exponential import log
 from minichain.functions.get_item import get_item
+from minichain.functions.identity import identity
 from minichain.functions.matmul import matmul
 from minichain.functions.reshape import reshape, transpose
 
@@ -219,7 +220,7 @@ class PowerOfConstant(ConstantOperator):
 
 def _operand(y, x):
     """Return what stands beside Variable ``x`` in an expression: a Variable or a number."""
-    if isinstance(y, numbers.Number):   # NumPy's scalars too; a Python number keeps x's dtype
+    if isinstance(y, (numbers.Number, np.generic)):   # a Python number keeps x's dtype
         return y.item() if isinstance(y, np.generic) else y
     if is_array(y):
         return as_variable(y.astype(x.dtype, copy=False))
@@ -252,14 +253,14 @@ _add = _operator(Add, AddConstant)
 
 
 def add(*xs):
-    """Elementwise sum of two or more operands, broadcast together; at least one a Variable.
+    """Elementwise sum of one or more operands, broadcast together; at least one a Variable.
 
     Args:
         xs: Variables, arrays or numbers, of one dtype.
     """
-    if len(xs) < 2:
-        raise InvalidType(f'add: two or more operands expected, got {len(xs)}')
-    total = as_variable(xs[0])
+    if not xs:
+        raise InvalidType('add: at least one operand expected, got none')
+    total = identity(xs[0]) if len(xs) == 1 else as_variable(xs[0])
     for x in xs[1:]:
         total = _add(total, x)
     return total
@@ -311,9 +312,11 @@ Variable.__rfloordiv__ = lambda x, y: _floor_divide(x, y, reflected=True)
 Variable.__matmul__ = lambda x, y: matmul(x, y)
 Variable.__rmatmul__ = lambda x, y: matmul(y, x)
 Variable.__neg__ = lambda x: Neg().apply((x,))[0]
+Variable.__pos__ = identity
 Variable.__abs__ = absolute
 Variable.__getitem__ = get_item
 Variable.__len__ = lambda x: len(x.array)
+Variable.__iter__ = lambda x: (x[i] for i in range(len(x.array)))
 Variable.__bool__ = _truth
 Variable.__eq__, Variable.__ne__ = _refuse('=='), _refuse('!=')
 Variable.__lt__, Variable.__le__ = _refuse('<'), _refuse('<=')
