@@ -1,4 +1,5 @@
 """Differentiable functions under Chainer's names: ``import minichain.functions as F``."""
+from minichain.functions.absolute_error import absolute_error, mean_absolute_error
 from minichain.functions.as_strided import as_strided
 from minichain.functions.average_pooling import (
     average_pooling_1d, average_pooling_2d, average_pooling_3d, average_pooling_nd)
@@ -7,27 +8,37 @@ from minichain.functions.broadcast import broadcast, broadcast_to, sum_to
 from minichain.functions.cast import cast
 from minichain.functions.clip import clip, maximum, minimum
 from minichain.functions.concat import concat, dstack, hstack, stack, vstack
+from minichain.functions.contrastive import contrastive, triplet
 from minichain.functions.convolution import (
     convolution_1d, convolution_2d, convolution_3d, convolution_nd, dilated_convolution_2d)
+from minichain.functions.covariance import cross_covariance, decov
 from minichain.functions.deconvolution import (
     deconvolution_1d, deconvolution_2d, deconvolution_3d, deconvolution_nd)
 from minichain.functions.deformable_convolution_2d_sampler import deformable_convolution_2d_sampler
 from minichain.functions.depthwise_convolution_2d import depthwise_convolution_2d
 from minichain.functions.diagonal import diagonal
+from minichain.functions.dropout import dropout
 from minichain.functions.einsum import einsum
 from minichain.functions.elu import elu, selu
+from minichain.functions.embed_id import embed_id
 from minichain.functions.exponential import exp, expm1, log, log1p, log2, log10
 from minichain.functions.extremum import argmax, argmin, max, min
 from minichain.functions.fft import fft, ifft
 from minichain.functions.flip import flip, fliplr, flipud
 from minichain.functions.get_item import get_item
+from minichain.functions.hinge import hinge
+from minichain.functions.huber_loss import huber_loss
 from minichain.functions.hyperbolic import arctanh, cosh, sinh, tanh
 from minichain.functions.identity import copy, identity
 from minichain.functions.im2col import im2col
+from minichain.functions.likelihood import bernoulli_nll, gaussian_kl_divergence, gaussian_nll
+from minichain.functions.linear import linear
 from minichain.functions.linear_algebra import batch_det, batch_inv, cholesky, det, inv
 from minichain.functions.linear_interpolate import linear_interpolate
 from minichain.functions.local_convolution_2d import local_convolution_2d
 from minichain.functions.local_response_normalization import local_response_normalization
+from minichain.functions.lstm import lstm
+from minichain.functions.lstm_sequence import lstm_sequence
 from minichain.functions.matmul import batch_matmul, matmul
 from minichain.functions.max_pooling import (
     max_pooling_1d, max_pooling_2d, max_pooling_3d, max_pooling_nd)
@@ -50,6 +61,7 @@ from minichain.functions.scale import bias, scale
 from minichain.functions.scatter_add import scatter_add
 from minichain.functions.shift import shift
 from minichain.functions.sigmoid import hard_sigmoid, sigmoid, swish
+from minichain.functions.sigmoid_cross_entropy import sigmoid_cross_entropy
 from minichain.functions.softmax import log_softmax, logsumexp, softmax
 from minichain.functions.softmax_cross_entropy import softmax_cross_entropy
 from minichain.functions.softplus import softplus
@@ -61,6 +73,7 @@ from minichain.functions.special import (
     digamma, erf, erfc, erfcinv, erfcx, erfinv, lgamma, log_ndtr, ndtr, ndtri, polygamma, zeta)
 from minichain.functions.split import separate, split_axis
 from minichain.functions.squared_difference import squared_difference
+from minichain.functions.squared_error import mean_squared_error, squared_error
 from minichain.functions.sum import sum
 from minichain.functions.tensordot import tensordot
 from minichain.functions.transpose_sequence import transpose_sequence

@@ -1,6 +1,7 @@
 """A table with a trained row for every id."""
 from minichain import initializers
 from minichain.functions.embed_id import embed_id
+from minichain.initializer import get_initializer
 from minichain.link import Link
 from minichain.variable import Parameter
 
@@ -21,7 +22,7 @@ class EmbedID(Link):
         super().__init__()
         self.ignore_label = ignore_label
         with self.init_scope():
-            self.W = Parameter(initializers.get_initializer(
+            self.W = Parameter(get_initializer(
                 initialW, initializers.Normal(1.)), (in_size, out_size))
 
     @property

@@ -1,6 +1,7 @@
 """A fully connected layer."""
 from minichain import initializers
 from minichain.functions.linear import linear
+from minichain.initializer import get_initializer
 from minichain.link import Link
 from minichain.variable import Parameter
 
@@ -25,7 +26,7 @@ class Linear(Link):
             in_size, out_size = None, in_size
         self.in_size, self.out_size = in_size, out_size
         with self.init_scope():
-            self.W = Parameter(initializers.get_initializer(
+            self.W = Parameter(get_initializer(
                 initialW, initializers.LeCunNormal()))
             self.b = None if nobias else Parameter(
                 0 if initial_bias is None else initial_bias, out_size)
