@@ -39,6 +39,7 @@ CONTROL = bytes(set(range(32)) - set(WHITESPACE))
 
 # The mean of ImageNet in BGR that Caffe's reference networks were trained with, in 0..255.
 IMAGENET_MEAN = (104.0, 117.0, 123.0)
+IMAGENET_SIDES = range(200, 321)
 PREPROCESSING_MARK = '# preprocessing:'
 
 
@@ -186,9 +187,10 @@ def find_input_shape(layers):
 def find_preprocessing(comment, transforms, layers, source):
     """What the files say about the preparation of images, else Caffe's custom.
 
-    In this order: a line `# preprocessing: {...}` of the prototxt (JSON of `Preprocessing`);
-    the `transform_param` of a data layer; BGR, 0..255, minus (104, 117, 123) for three channels,
-    grey, 0..255, for one. The size is that of the input; the whole image is warped to it.
+    In this order: a line `# preprocessing: {...}` of the prototxt (JSON of `Preprocessing`); the
+    `transform_param` of a data layer; for squares of three channels and about ImageNet's size BGR
+    in 0..255 minus (104, 117, 123). The size is that of the input, to which the whole image is
+    warped. None where the files say too little, which is safer than a guess.
     """
     if comment is not None:
         try:
@@ -197,19 +199,18 @@ def find_preprocessing(comment, transforms, layers, source):
             raise DataError(f'{source}: the line "{PREPROCESSING_MARK}" is damaged: '
                             f'{error}') from error
     shape = find_input_shape(layers)
-    transform = next((transform for transform in transforms if transform), schema.Message(
-        'TransformationParameter'))
+    transform = next(filter(None, transforms), schema.Message('TransformationParameter'))
     size = shape[2:] if shape else (transform.crop_size,) * 2
     channels = shape[1] if shape else 1 if transform.force_gray else 3
-    if channels not in (1, 3):
-        return None
     mean = tuple(transform.mean_value)
     if len(mean) == 1:
         mean *= channels
-    elif not mean and channels == 3 and ('mean_file' in transform or 'scale' not in transform):
+    elif not mean and 'scale' not in transform:
+        if channels != 3 or size[0] != size[1] or size[0] not in IMAGENET_SIDES:
+            return None
         mean = IMAGENET_MEAN
     try:
-        return Preprocessing(size, 'BGR' if channels == 3 else 'grey', mean or None,
+        return Preprocessing(size, {1: 'grey', 3: 'BGR'}.get(channels), mean or None,
                              transform.scale)
     except InvalidArgument:
         return None     # no size known, or one that no image has

@@ -132,11 +132,14 @@ def preprocessing_of(write, text):
     return read_network(write('net.prototxt', text)).preprocessing
 
 
-def test_preprocessing_is_that_of_imagenet_where_the_files_say_nothing(write):
-    found = preprocessing_of(write, SMALL_TEXT.replace('[2, 4, 7, 9]', '[1, 3, 7, 9]'))
-    assert found == Preprocessing((7, 9), 'BGR', (104, 117, 123))
-    assert preprocessing_of(write, SMALL_TEXT) is None      # four channels: no image
-    assert preprocessing_of(write, 'layer { name: "a" bottom: "data" }') is None
+def test_preprocessing_of_imagenet_networks_is_known_where_the_files_say_nothing(write):
+    found = preprocessing_of(write, SMALL_TEXT.replace('[2, 4, 7, 9]', '[1, 3, 227, 227]'))
+    assert found == Preprocessing((227, 227), 'BGR', (104, 117, 123))
+
+
+@pytest.mark.parametrize('dims', ['[2, 4, 227, 227]', '[1, 3, 48, 48]', '[1, 3, 240, 320]', '[9]'])
+def test_preprocessing_of_other_networks_is_not_guessed(write, dims):
+    assert preprocessing_of(write, SMALL_TEXT.replace('[2, 4, 7, 9]', dims)) is None
 
 
 def test_preprocessing_follows_the_data_layer_even_of_the_training_phase(write):
@@ -156,7 +159,8 @@ def test_preprocessing_in_a_comment_wins(write):
 
 
 def test_an_impossible_size_gives_no_preprocessing(write):
-    text = 'input: "data" input_dim: [1, 3, 0, 4000000000] layer { name: "a" }'
+    text = ('input: "data" input_dim: [1, 3, 0, 4000000000] '
+            'layer { transform_param { scale: 2 } }')
     assert preprocessing_of(write, text) is None
 
 

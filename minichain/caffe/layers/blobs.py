@@ -1,0 +1,87 @@
+"""Caffe's layers that join, cut and reshape blobs."""
+
+import math
+
+import minichain.functions as F
+from minichain.caffe.geometry import canonical
+from minichain.errors import DataError
+
+
+def eltwise(layer, blobs):
+    p, count = layer.eltwise_param, len(layer.bottom)
+    coefficients = p.coeff or [1.0] * count
+    if not count or len(coefficients) != count:
+        raise DataError(f'a coeff for each of {count} bottoms expected, got {len(p.coeff)}')
+
+    def forward(*xs):
+        if any(x.shape != xs[0].shape for x in xs):
+            raise DataError('inputs of one shape expected')
+        if p.operation == 'SUM':
+            xs = [x if c == 1 else x * c for x, c in zip(xs, coefficients)]
+        y = xs[0]
+        for x in xs[1:]:
+            y = (y + x if p.operation == 'SUM' else
+                 y * x if p.operation == 'PROD' else F.maximum(y, x))
+        return y
+    return forward
+
+
+def concat(layer, blobs):
+    p = layer.concat_param
+    axis = p.concat_dim if 'concat_dim' in p else p.axis
+    return lambda *xs: F.concat(xs, canonical(axis, xs[0].ndim))
+
+
+def slice_(layer, blobs):
+    p, count = layer.slice_param, len(layer.top)
+    points = p.slice_point
+    if points and len(points) != count - 1 or sorted(set(points)) != points:
+        raise DataError(f'{count - 1} growing slice_point expected, got {points}')
+
+    def forward(x):
+        axis = canonical(p.slice_dim if 'slice_dim' in p else p.axis, x.ndim)
+        if points and points[-1] >= x.shape[axis] or not points and x.shape[axis] % count:
+            raise DataError(f'axis {axis} of length {x.shape[axis]} cannot be cut at '
+                            f'{points or f"{count} equal parts"}')
+        return F.split_axis(x, points or count, axis, force_tuple=True)
+    return forward
+
+
+def split(layer, blobs):
+    return lambda x: (x,) * len(layer.top)
+
+
+def flatten(layer, blobs):
+    p = layer.flatten_param
+
+    def forward(x):
+        first, last = canonical(p.axis, x.ndim), canonical(p.end_axis, x.ndim) + 1
+        return F.reshape(x, (*x.shape[:first], math.prod(x.shape[first:last]), *x.shape[last:]))
+    return forward
+
+
+def reshape(layer, blobs):
+    p = layer.reshape_param
+    dims = p.shape.dim
+    if any(dim < -1 for dim in dims) or dims.count(-1) > 1:
+        raise DataError(f'dimensions above 0, 0 to copy, and at most one -1 expected, got {dims}')
+
+    def forward(x):
+        first = canonical(p.axis, x.ndim, allow_end=True)
+        last = x.ndim if p.num_axes < 0 else first + p.num_axes
+        if last > x.ndim or any(dim == 0 and first + i >= x.ndim for i, dim in enumerate(dims)):
+            raise DataError(f'an input of more than {x.ndim} axes expected')
+        middle = [x.shape[first + i] if dim == 0 else dim for i, dim in enumerate(dims)]
+        return F.reshape(x, (*x.shape[:first], *middle, *x.shape[last:]))
+    return forward
+
+
+def permute(layer, blobs):
+    order = layer.permute_param.order
+
+    def forward(x):
+        axes = order + [axis for axis in range(x.ndim) if axis not in order]
+        if sorted(axes) != list(range(x.ndim)):
+            raise DataError(f'order: each axis of {x.shape} at most once expected, got {order}')
+        return F.transpose(x, axes)
+    return forward

@@ -1,0 +1,56 @@
+"""Caffe's layers that work value by value, and softmax."""
+
+import math
+
+import minichain.functions as F
+from minichain.caffe.geometry import canonical
+from minichain.errors import DataError
+
+
+def relu(layer, blobs):
+    slope = layer.relu_param.negative_slope
+    return F.relu if slope == 0 else lambda x: F.leaky_relu(x, slope)
+
+
+def elu(layer, blobs):
+    return lambda x: F.elu(x, layer.elu_param.alpha)
+
+
+def power(layer, blobs):
+    p = layer.power_param
+
+    def forward(x):
+        y = x * p.scale + p.shift
+        return y if p.power == 1 else y ** p.power
+    return forward
+
+
+def exp(layer, blobs):
+    p = layer.exp_param
+    rate = 1 if p.base == -1 else logarithm(p.base)
+    return lambda x: F.exp((x * p.scale + p.shift) * rate)
+
+
+def log(layer, blobs):
+    p = layer.log_param
+    rate = 1 if p.base == -1 else logarithm(p.base)
+    return lambda x: F.log(x * p.scale + p.shift) / rate
+
+
+def logarithm(base):
+    if not 0 < base < math.inf or base == 1:
+        raise DataError(f'base: -1 for e, or a positive number other than 1 expected, got {base}')
+    return math.log(base)
+
+
+def dropout(layer, blobs):
+    p = layer.dropout_param
+    ratio = p.dropout_ratio
+    if not 0 <= ratio < 1:
+        raise DataError(f'dropout_ratio in [0, 1) expected, got {ratio}')
+    # without scale_train the values are not scaled up in training but down in use
+    return lambda x: F.dropout(x, ratio) * (1 if p.scale_train else 1 - ratio)
+
+
+def softmax(layer, blobs):
+    return lambda x: F.softmax(x, canonical(layer.softmax_param.axis, x.ndim))

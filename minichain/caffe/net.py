@@ -1,0 +1,247 @@
+"""A Caffe network as a Chain: any blob by name, only what is asked for is computed.
+
+``network`` has read the files and ``layers`` knows what layers do; here they become a list of
+steps.
+"""
+
+import numpy as np
+
+from minichain import image
+from minichain.autograd import as_variable
+from minichain.caffe.layers import BOTTOMS, LAYERS, TOPS
+from minichain.caffe.layers.weights import Statistics
+from minichain.caffe.network import read_network
+from minichain.caffe.schema import ENUMS, FIELDS, Message
+from minichain.errors import DataError, InvalidArgument, MinichainError
+from minichain.link import Chain, Link
+from minichain.variable import Parameter
+
+# Layers that bring data from elsewhere: their tops are inputs of the network.
+DATA_TYPES = ('Input', 'Data', 'AnnotatedData', 'DummyData', 'HDF5Data', 'ImageData', 'MemoryData',
+              'WindowData')
+# Layers without tops, or whose work is not for a network that is used.
+IDLE_TYPES = ('HDF5Output', 'Silence')
+
+
+class Step:
+    """One layer, ready to run: `forward` takes the bottoms, and as keywords what `link` holds."""
+
+    def __init__(self, layer, index):
+        self.name, self.type, self.index = layer.name, layer.type, index
+        self.bottoms, self.tops = layer.bottom, layer.top
+        self.forward = self.link = self.problem = None
+
+    def __str__(self):
+        return f'layer {self.index} {self.name!r} ({self.type})'
+
+
+class CaffeFunction(Chain):
+    """A network read from Caffe's files.
+
+        net = CaffeFunction('squeezenet.caffemodel', 'deploy.prototxt')
+        x = net.prepare(minichain.image.load('photo.jpg'))[None]
+        features, = net(inputs={'data': x}, outputs=['pool10'])
+
+    The weights are Parameters under the names of Caffe's layers (`/conv1/W`, `/conv1/b`), so that
+    it can be trained further. They stay in the file until they are used. Dropout follows
+    ``config.train``; batch normalization always uses the statistics of the file.
+
+    Args:
+        caffemodel: path of the weights, binary or text.
+        prototxt: path of the network's description, which a caffemodel alone also has, as it was
+            for training. None takes that one.
+        strict: False accepts layers that are not supported; asking for what needs them fails.
+    Attributes:
+        preprocessing: minichain.image.Preprocessing that `prepare` applies, or None if the files
+            do not tell even the size of the input.
+        input_names: names of the blobs that no layer computes.
+        blob_names: names of all blobs, in the order of computation.
+        source: path of the file that describes the layers.
+    Raises:
+        FileError: a file is missing or cannot be read.
+        DataError: a file is no Caffe network or damaged; or it has layers that are not supported,
+            or layers without their weights: all of them are named.
+    """
+
+    def __init__(self, caffemodel, prototxt=None, strict=True):
+        super().__init__()
+        network = read_network(caffemodel, prototxt)
+        self.preprocessing, self.source = network.preprocessing, network.source
+        self._steps, problems = [], []
+        for index, layer in enumerate(network.layers):
+            if layer.type in DATA_TYPES or layer.type in IDLE_TYPES:
+                continue
+            step = Step(layer, index)
+            try:
+                step.forward, weights = build(layer)
+                step.link = self._add_weights(layer.name, weights)
+            except DataError as error:
+                step.problem = str(error)
+                problems.append(step)
+            self._steps.append(step)
+        if problems and strict:
+            raise DataError(self._report(problems, len(network.layers), 'Pass strict=False to use '
+                                         'the others.'))
+        made = {top for step in self._steps for top in step.tops}
+        used = [blob for step in self._steps for blob in step.bottoms]
+        given = [top for layer in network.layers if layer.type in DATA_TYPES for top in layer.top]
+        self.input_names = tuple(dict.fromkeys(
+            blob for blob in given + used if blob not in made))
+        self.blob_names = tuple(dict.fromkeys(
+            [*self.input_names, *(top for step in self._steps for top in step.tops)]))
+
+    def _add_weights(self, name, weights):
+        """A child link with the weights under the layer's name, or None if it has none."""
+        if not weights:
+            return None
+        link = Link()
+        for key, array in weights.items():
+            if isinstance(array, Statistics):
+                link.add_persistent(key, array.array)
+            else:
+                with link.init_scope():
+                    setattr(link, key, Parameter(array))
+        if name in self._children:
+            raise DataError('an earlier layer of the same name has weights, too')
+        # a layer may be called as an attribute of Chain is
+        self.add_link(f'{name}_' if hasattr(self, name) or not name else name, link)
+        return link
+
+    def _report(self, steps, count, advice):
+        lines = [f'  {step}: {step.problem}' for step in steps[:100]]
+        return (f'{self.source}: {len(steps)} of {count} layers cannot be used:\n'
+                + '\n'.join(lines) + f'\n{advice}')
+
+    def forward(self, inputs, outputs, disable=()):
+        """Computes blobs of the network.
+
+        Args:
+            inputs: dict, name of a blob -> array or Variable, float32, (N, C, H, W) for images. A
+                blob that is given is not computed, whichever layer it would come from.
+            outputs: list of names of blobs. Of a blob that several layers change in place the last
+                value is meant, as in Caffe.
+            disable: names of layers that hand on their first bottom unchanged.
+        Returns:
+            tuple of Variables, in the order of ``outputs``.
+        Raises:
+            InvalidArgument: a name that the network does not have, or an input that is missing.
+            DataError: a layer that is needed is not supported.
+        """
+        self._check_names(inputs, outputs, disable)
+        steps = self._needed(set(inputs), set(outputs))
+        unusable = [step for step in steps if step.forward is None and step.name not in disable]
+        if unusable:
+            raise DataError(self._report(unusable, len(self._steps), 'Ask for blobs before them, '
+                                         'or give their tops as inputs.'))
+        last_use = {blob: step for step in steps for blob in step.bottoms}
+        blobs = {name: as_variable(value) for name, value in inputs.items()}
+        for step in steps:
+            missing = [blob for blob in step.bottoms if blob not in blobs]
+            if missing:
+                raise InvalidArgument(f'{self.source}: {step} needs the blob {missing[0]!r}; no '
+                                      'layer before it makes it. Give it in inputs; the network '
+                                      f'has the inputs {", ".join(self.input_names) or "none"}.')
+            bottoms = [blobs[blob] for blob in step.bottoms]
+            if step.name in disable:
+                tops = bottoms[:1] * len(step.tops)
+            else:
+                tops = self._run(step, bottoms)
+            for blob in step.bottoms:
+                if last_use[blob] is step and blob not in outputs:
+                    blobs.pop(blob, None)
+            blobs.update((name, top) for name, top in zip(step.tops, tops) if name not in inputs)
+        return tuple(blobs[name] for name in outputs)
+
+    def _check_names(self, inputs, outputs, disable):
+        if not isinstance(inputs, dict) or isinstance(outputs, str):
+            raise InvalidArgument('inputs, a dict {name: array}, and outputs, a list of names, '
+                                  'expected')
+        layers = [step.name for step in self._steps]
+        for names, known, what in ((inputs, self.blob_names, 'blob'),
+                                   (outputs, self.blob_names, 'blob'), (disable, layers, 'layer')):
+            unknown = [name for name in names if name not in known]
+            if unknown:
+                raise InvalidArgument(f'{self.source}: no {what} {unknown[0]!r}; there are '
+                                      f'{", ".join(known)}')
+
+    def _needed(self, given, wanted):
+        """The steps that the wanted blobs depend on, in order, as far as the given ones."""
+        needed, wanted = [], wanted - given
+        for step in reversed(self._steps):
+            if wanted.intersection(step.tops):
+                needed.append(step)
+                wanted = wanted.difference(step.tops).union(step.bottoms) - given
+        return needed[::-1]
+
+    def _run(self, step, bottoms):
+        weights = {}
+        if step.link is not None:
+            for name in step.link._params:
+                weights[name] = aligned(getattr(step.link, name))
+            for name in step.link._persistent:
+                weights[name] = getattr(step.link, name)
+        try:
+            tops = step.forward(*bottoms, **weights)
+        except MinichainError as error:
+            shapes = ', '.join(f'{blob} {x.shape}' for blob, x in zip(step.bottoms, bottoms))
+            raise type(error)(f'{self.source}: {step} with {shapes}: {error}') from error
+        return tops if isinstance(tops, (tuple, list)) else (tops,)
+
+    def prepare(self, source):
+        """Makes network input of an image as `preprocessing` says.
+
+        Args:
+            source: image, uint8 (H, W, 3), RGB, or the path of one.
+        Returns:
+            float32 (C, H, W); stack them, or add an axis, for a batch.
+        Raises:
+            InvalidArgument: the network's preprocessing is not known.
+        """
+        if self.preprocessing is None:
+            raise InvalidArgument(f'{self.source}: the preparation of images is not known. Set '
+                                  'net.preprocessing = minichain.image.Preprocessing(...).')
+        if not isinstance(source, np.ndarray):
+            source = image.load(source)
+        return self.preprocessing.apply(source)
+
+
+def load(caffemodel, prototxt=None, strict=True):
+    """Reads a Caffe network; see `CaffeFunction`, which this makes."""
+    return CaffeFunction(caffemodel, prototxt, strict)
+
+
+def build(layer):
+    """What a layer computes: (function of the bottoms and weights, dict of its weights).
+
+    Raises:
+        DataError: the type, an option or a field is not supported, or the weights do not fit.
+    """
+    if layer.type not in LAYERS:
+        raise DataError('this type is not supported')
+    for blobs, limits, name in ((layer.bottom, BOTTOMS, 'bottom'), (layer.top, TOPS, 'top')):
+        least, most = limits.get(layer.type, (1, 1))
+        if not least <= len(blobs) <= most:
+            count = least if least == most else f'at least {least}'
+            raise DataError(f'{count} {name} expected, got {len(blobs)}')
+    for name, value in layer.items():
+        if name.endswith('_param') and isinstance(value, Message):
+            if value.unknown:
+                raise DataError(f'{name} has unknown fields {", ".join(map(str, value.unknown))}')
+            for key, option in value.items():
+                kind = FIELDS[value.kind][key].type
+                if kind in ENUMS and option not in ENUMS[kind]:
+                    raise DataError(f'{name}.{key} has the unknown value {option!r}')
+    blobs = [np.asarray(blob, np.float32) for blob in layer.pop('blobs', ())]
+    built = LAYERS[layer.type](layer, blobs)
+    return built if isinstance(built, tuple) else (built, {})
+
+
+def aligned(parameter):
+    """A parameter whose array starts at a multiple of its item size, as matrix products want it.
+
+    In the file an array starts anywhere. The first use copies it out.
+    """
+    array = parameter.array
+    if isinstance(array, np.ndarray) and not array.flags.aligned:
+        parameter.array = array.copy()
+    return parameter
