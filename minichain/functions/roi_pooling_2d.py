@@ -3,14 +3,16 @@
 A region is cut into bins. Means are separable and linear, hence two matrix products whose
 weights are made from the corners. Maxima are picked out of the map at their places.
 """
+import math
+
 from minichain.autograd import as_array
 from minichain.backend import get_array_module, get_device_from_array
 from minichain.errors import InvalidType
 from minichain.functions.get_item import get_item
 from minichain.functions.matmul import matmul
-from minichain.functions.max_pooling import max_pooling_2d
+from minichain.functions.max_pooling import GatherWinners, winners
 from minichain.functions.resize_images import hat
-from minichain.functions.windows import as_ints
+from minichain.functions.windows import as_ints, reduce_windows, slide
 from minichain.type_check import expect_float, expect_ndim, expect_shape
 
 
@@ -175,11 +177,20 @@ def roi_average_align_2d(x, rois, roi_indices, outsize, spatial_scale, sampling_
 
 
 def roi_max_align_2d(x, rois, roi_indices, outsize, spatial_scale, sampling_ratio=None):
-    """Maximum of points interpolated in every bin; arguments as :func:`roi_average_align_2d`."""
+    """Maximum of points interpolated in every bin; 0 where all lie outside of the image.
+
+    Arguments and errors are those of :func:`roi_average_align_2d`.
+    """
     label = 'roi_max_align_2d'
     rois, images, outsize = _check(label, x, rois, roi_indices, outsize)
-    rows, columns = (points.reshape(len(points), -1, points.shape[3]).astype(x.dtype)
-                     for points, _ in _samples(rois, outsize, spatial_scale,
-                                               _check_ratio(label, sampling_ratio), x.shape))
-    window = rows.shape[1] // outsize[0], columns.shape[1] // outsize[1]
-    return max_pooling_2d(_weigh(x, images, rows, columns), window)
+    samples = _samples(rois, outsize, spatial_scale, _check_ratio(label, sampling_ratio), x.shape)
+    rows, columns = (
+        weights.reshape(len(weights), out * weights.shape[2], weights.shape[3]).astype(x.dtype)
+        for out, (weights, _) in zip(outsize, samples))
+    points, xp = _weigh(x, images, rows, columns), get_array_module(rows)
+    valid = (rows.sum(axis=2) > 0)[:, None, :, None] & (columns.sum(axis=2) > 0)[:, None, None]
+    seen = xp.where(valid, as_array(points), -math.inf)   # points beyond the image do not compete
+    ksize = rows.shape[1] // outsize[0], columns.shape[1] // outsize[1]
+    windows = slide(label, points.shape[2:], ksize, ksize)
+    found = winners(seen, reduce_windows(xp.maximum, seen, windows, -math.inf), windows)
+    return GatherWinners(found, windows).apply((points,))[0]
