@@ -3,15 +3,15 @@ import contextlib
 import os
 import secrets
 
-from minichain.errors import FileError
+from minichain.errors import FileError, MinichainError
 
 
-def write_atomically(path, data):
-    """Write a file so that a reader, a crash or a full disk never meets half of it.
+@contextlib.contextmanager
+def open_atomically(path):
+    """Yield a binary file to write; it stands at `path` once the block ends without an error.
 
     Args:
         path: where, str or path-like; an existing file is replaced.
-        data: bytes.
     Raises:
         FileError: the folder is missing or not writable, the path is a folder, the disk is full;
             what stood at `path` before is still there.
@@ -19,15 +19,42 @@ def write_atomically(path, data):
     path = os.fsdecode(path)
     temporary = f'{path}.{secrets.token_hex(4)}.tmp'
     try:
-        with open(temporary, 'xb') as file:
-            file.write(data)
+        with open(temporary, 'x+b') as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except (OSError, ValueError) as error:      # ValueError: a NUL in the path
+        _flush_folder(os.path.dirname(path) or '.')
+    except BaseException as error:
         with contextlib.suppress(OSError, ValueError):
             os.unlink(temporary)
+        failed = isinstance(error, OSError) or '\0' in path
+        if not failed or isinstance(error, MinichainError):
+            raise
         reason = getattr(error, 'strerror', None) or error
         raise FileError(f'{path}: could not be written ({reason}). The folder must exist and be '
                         'writable, with room on the disk; the path must not be a folder.'
                         ) from error
+
+
+def _flush_folder(folder):
+    """Make a rename outlive a power cut, where the system can open folders."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_atomically(path, data):
+    """Write a file so that a reader, a crash or a full disk never meets half of it.
+
+    Args:
+        path: as of :func:`open_atomically`.
+        data: bytes.
+    Raises:
+        FileError: as of :func:`open_atomically`.
+    """
+    with open_atomically(path) as file:
+        file.write(data)
