@@ -21,6 +21,8 @@ class BucketIterator(Iterator):
         shuffle: False gives the batches of the sorted data set, in the same order every epoch.
         window: batches that are sorted together; larger means more equal lengths, less shuffled.
         seed: of the random state that draws the orders.
+        weights: None, or a positive number for every example: an epoch then draws as many
+            examples as there are, with replacement, in proportion to these.
     Attributes:
         epoch, is_new_epoch, epoch_detail, current_position: as of SerialIterator.
         n_batches: number of batches of an epoch.
@@ -28,18 +30,25 @@ class BucketIterator(Iterator):
         DataError: the data set is empty. InvalidArgument: a number is out of range.
     """
 
-    def __init__(self, dataset, lengths, batch_size, repeat=True, shuffle=True, window=20, seed=0):
+    def __init__(self, dataset, lengths, batch_size, repeat=True, shuffle=True, window=20, seed=0,
+                 weights=None):
         if len(dataset) == 0:
             raise DataError('BucketIterator: the data set is empty; at least one example expected')
         if len(lengths) != len(dataset):
             raise InvalidArgument(f'BucketIterator: {len(dataset)} lengths expected, one for each '
                                   f'example, got {len(lengths)}')
+        if weights is not None:
+            weights = np.asarray(weights, float)
+            if weights.shape != (len(dataset),) or not (weights >= 0).all() or not weights.any():
+                raise InvalidArgument('BucketIterator: a weight of 0 or more for each of '
+                                      f'{len(dataset)} examples expected, and not all 0')
+            weights = weights / weights.sum()
         check_count(batch_size, 'BucketIterator', 'batch_size')
         check_count(window, 'BucketIterator', 'window')
         self.dataset, self.batch_size, self.repeat = dataset, batch_size, repeat
         self.n_batches = -(-len(dataset) // batch_size)
         self._lengths, self._shuffle, self._window = np.asarray(lengths), shuffle, window
-        self._seed = seed
+        self._seed, self._weights = seed, weights
         self.reset()
 
     epoch_detail = property(lambda self: self.epoch + self.current_position / self.n_batches)
@@ -55,7 +64,8 @@ class BucketIterator(Iterator):
         n, size = len(self.dataset), self.batch_size
         if not self._shuffle:
             return np.argsort(self._lengths, kind='stable'), np.arange(self.n_batches)
-        order = self._random.permutation(n)
+        order = (self._random.permutation(n) if self._weights is None else
+                 self._random.choice(n, n, p=self._weights))
         step = self._window * size
         for start in range(0, n, step):
             part = order[start:start + step]
@@ -86,8 +96,9 @@ class BucketIterator(Iterator):
         self._batch_order = serializer('batch_order', self._batch_order)
         keys = serializer('random_keys', keys)
         self._random.set_state(('MT19937', keys, int(serializer('random_position', position))))
-        if not (0 <= self.current_position < self.n_batches
-                and sorted(self._order) == list(range(len(self.dataset)))):
+        order = np.asarray(self._order)
+        if not (0 <= self.current_position < self.n_batches and len(order) == len(self.dataset)
+                and order.min() >= 0 and order.max() < len(self.dataset)):
             raise DataError('BucketIterator: the stored state does not belong to this data set of '
                             f'{len(self.dataset)} examples. Resume with the data that the '
                             'training began with')

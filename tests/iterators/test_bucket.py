@@ -68,3 +68,14 @@ def test_bad_arguments_are_refused():
             BucketIterator([1], [1], **arguments)
     with pytest.raises(InvalidArgument, match='2 lengths'):
         BucketIterator([1, 2], [1], 8)
+
+
+def test_weights_decide_how_often_an_example_comes():
+    weights = np.zeros(50)
+    weights[[3, 7]] = 1, 3
+    batches = iterator(weights=weights)
+    drawn = sum([batches.next() for _ in range(7 * 20)], [])
+    assert set(drawn) == {3, 7} and len(drawn) == 1000
+    assert 700 <= drawn.count(7) <= 800
+    with pytest.raises(InvalidArgument, match='50 examples'):
+        iterator(weights=[1])

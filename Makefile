@@ -1,0 +1,36 @@
+# make demo: train on drawn scenes and caption pictures.   make test: the tests.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-all check bench clean
+
+.venv/installed: setup.cfg
+	$(PYTHON) -c "import sys; sys.exit('Python 3.10 or newer is needed' if sys.version_info < (3, 10) else 0)"
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet -e .
+	touch $@
+
+.venv/installed-test: .venv/installed
+	$(BIN)/pip install --quiet -e '.[test]'
+	touch $@
+
+demo: .venv/installed
+	$(BIN)/python train.py
+	$(BIN)/python generate.py --model result/scenes --beam 3 --n-best 3 --out result/scenes/captions docs/scenes
+	@echo 'look at result/scenes/test.png, loss.png, samples.html and result/scenes/captions'
+
+test: .venv/installed-test
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-all: .venv/installed-test
+	$(BIN)/python -m pytest
+
+check: .venv/installed-test
+	$(BIN)/ruff check
+
+bench: .venv/installed
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv build dist *.egg-info
