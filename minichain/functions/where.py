@@ -1,6 +1,6 @@
 """Elementwise choice by a condition."""
 from minichain.autograd import Primitive, as_array
-from minichain.backend import get_array_module
+from minichain.backend import get_array_module, is_array
 from minichain.errors import InvalidType
 from minichain.functions.broadcast import sum_to
 from minichain.type_check import expect_broadcast, expect_same_dtype, expect_same_module
@@ -39,7 +39,7 @@ def where(condition, x, y):
         InvalidType: the condition is not bool, dtypes differ or shapes do not broadcast.
     """
     condition = as_array(condition)
-    if getattr(condition, 'dtype', None) != bool:
+    if not is_array(condition) or condition.dtype.kind != 'b':
         raise InvalidType('where: condition as an array of dtype bool expected, got '
                           f"{getattr(condition, 'dtype', condition)}. Compare it: condition != 0")
     return Where(condition).apply((x, y))[0]
