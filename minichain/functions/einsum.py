@@ -121,9 +121,11 @@ def einsum(*operands):
         expect_float('einsum', **{f'operand_{i}': x})
         for label in set(labels[i]):
             while labels[i].count(label) > 1:
-                first, second = (place for place, c in enumerate(labels[i]) if c == label)
-                x = diagonal(x, 0, first, second)
-                labels[i] = labels[i].replace(label, '') + label
+                first = labels[i].index(label)
+                second = labels[i].index(label, first + 1)
+                x = diagonal(x, 0, first, second)   # which becomes the last axis
+                labels[i] = (labels[i][:first] + labels[i][first + 1:second]
+                             + labels[i][second + 1:] + label)
         rest = output + ''.join(labels[:i] + labels[i + 1:])
         alone = tuple(place for place, c in enumerate(labels[i]) if c not in rest)
         if alone:

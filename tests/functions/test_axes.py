@@ -5,7 +5,6 @@ from minichain import functions as F
 from minichain.errors import InvalidType
 from tests.functions.check import check_function
 
-
 X = np.random.RandomState(0).randn(2, 1, 3, 1)
 
 

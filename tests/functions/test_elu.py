@@ -4,7 +4,6 @@ import pytest
 from minichain import functions as F
 from tests.functions.check import check_function
 
-
 X = np.array([[-3.2, -.4, .3], [1.5, 4.1, 7.7]])
 
 

@@ -6,7 +6,6 @@ from minichain import functions as F
 from minichain.errors import InvalidType
 from tests.functions.check import check_function
 
-
 RANDOM = np.random.RandomState(0)
 
 

@@ -5,7 +5,6 @@ from minichain import functions as F
 from minichain.errors import InvalidType
 from tests.functions.check import check_function
 
-
 RANDOM = np.random.RandomState(0)
 ZEROS = np.array([[1., 0, 3, 2], [4, 5, 6, 7], [0, 0, 2, 0]])
 

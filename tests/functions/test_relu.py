@@ -7,7 +7,6 @@ from minichain import functions as F
 from minichain.errors import InvalidArgument, InvalidType
 from tests.functions.check import check_function
 
-
 RANDOM = np.random.RandomState(0)
 X = np.array([[-3.2, -.4, .3], [1.5, 4.1, 7.7]])
 
