@@ -2,7 +2,11 @@
 
 Start reading at ``autograd.py``; ARCHITECTURE.md has the floor plan.
 """
-from minichain import functions, initializers, optimizer_hooks, optimizers
+import importlib
+
+from minichain import (
+    aliases, backend, configuration, cuda, functions, initializers, links, optimizer,
+    optimizer_hooks, optimizers)
 from minichain._version import __version__
 from minichain.autograd import (
     FunctionNode, Variable, VariableNode, as_array, as_variable, grad)
@@ -15,3 +19,19 @@ from minichain.link import Chain, ChainList, Link
 from minichain.optimizer import GradientMethod, Hyperparameter, Optimizer, UpdateRule
 from minichain.sequential import Sequential
 from minichain.variable import Parameter
+
+# Imported when first asked for, as attributes of the package.
+_ROOMS = frozenset("""
+    caffe compat computational_graph dataset datasets decoding errors features function function_hook
+    function_hooks gradient_check graph_drawing image image_encoder iterators link_hook link_hooks
+    metrics packing report reporter result_folder serializers snapshot testing text
+    type_check""".split())
+
+aliases.install()
+
+
+def __getattr__(name):
+    if name in _ROOMS:
+        return importlib.import_module(f'minichain.{name}')
+    raise AttributeError(f"minichain has no '{name}'. docs/ and ARCHITECTURE.md list what there "
+                         'is; names are those of Chainer 7')

@@ -1,0 +1,42 @@
+"""Chainer's module paths, where a room of this library has another name than in Chainer."""
+import importlib
+import sys
+import types
+
+ALIASES = {   # Chainer's path below the package -> ours
+    'backends': 'backend',
+    'backends.cuda': 'cuda',
+    'function_node': 'autograd',
+    'links.caffe': 'caffe',
+    'links.caffe.caffe_function': 'caffe',
+    'utils': 'compat',
+    'utils.argument': 'compat',
+    'utils.type_check': 'type_check',
+}
+
+
+class Alias(types.ModuleType):
+    """A module whose names are those of another, which is imported when one is asked for."""
+
+    def __init__(self, name, target):
+        super().__init__(name, f'Another name of {target}.')
+        self.__dict__['_target'] = target
+        self.__path__ = []
+
+    def __getattr__(self, name):
+        below = f'{self.__name__}.{name}'
+        if below in sys.modules:
+            return sys.modules[below]
+        if name.startswith('__') and name != '__version__':
+            raise AttributeError(name)   # what the import system asks of a module
+        return getattr(importlib.import_module(self._target), name)
+
+
+def install():
+    """Make ``minichain.<Chainer's path>`` importable."""
+    for path, target in ALIASES.items():
+        name = f'minichain.{path}'
+        sys.modules[name] = Alias(name, f'minichain.{target}')
+        parent, _, last = name.rpartition('.')
+        if parent in sys.modules and not isinstance(sys.modules[parent], Alias):
+            setattr(sys.modules[parent], last, sys.modules[name])
