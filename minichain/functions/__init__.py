@@ -1,13 +1,20 @@
 """Differentiable functions under Chainer's names: ``import minichain.functions as F``."""
 from minichain.functions.absolute_error import absolute_error, mean_absolute_error
+from minichain.functions.accuracy import accuracy, binary_accuracy
 from minichain.functions.as_strided import as_strided
 from minichain.functions.average_pooling import (
     average_pooling_1d, average_pooling_2d, average_pooling_3d, average_pooling_nd)
 from minichain.functions.axes import expand_dims, flatten, moveaxis, rollaxis, squeeze, swapaxes
+from minichain.functions.batch_l2_norm_squared import batch_l2_norm_squared
+from minichain.functions.black_out import black_out
 from minichain.functions.broadcast import broadcast, broadcast_to, sum_to
 from minichain.functions.cast import cast
+from minichain.functions.classification_summary import (
+    classification_summary, f1_score, precision, recall)
 from minichain.functions.clip import clip, maximum, minimum
 from minichain.functions.concat import concat, dstack, hstack, stack, vstack
+from minichain.functions.connectionist_temporal_classification import (
+    connectionist_temporal_classification)
 from minichain.functions.contrastive import contrastive, triplet
 from minichain.functions.convolution import (
     convolution_1d, convolution_2d, convolution_3d, convolution_nd, dilated_convolution_2d)
@@ -49,6 +56,7 @@ from minichain.functions.pad import pad, pad_sequence
 from minichain.functions.permutate import permutate, select_item
 from minichain.functions.power import rsqrt, sqrt, square
 from minichain.functions.prod import cumprod, cumsum, prod
+from minichain.functions.r2_score import r2_score
 from minichain.functions.relu import clipped_relu, crelu, leaky_relu, prelu, relu, relu6, rrelu
 from minichain.functions.repeat import repeat, tile
 from minichain.functions.reshape import reshape, transpose

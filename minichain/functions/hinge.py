@@ -3,7 +3,13 @@ from minichain.autograd import as_array, as_variable
 from minichain.backend import get_array_module
 from minichain.functions._loss import expect_choice, expect_labels, mean
 from minichain.functions.relu import relu
-from minichain.type_check import expect_float, expect_integer, expect_ndim, expect_shape
+from minichain.type_check import (
+    expect_float,
+    expect_integer,
+    expect_ndim,
+    expect_same_module,
+    expect_shape,
+)
 
 
 def hinge(x, t, norm='L1', reduce='mean'):
@@ -23,6 +29,7 @@ def hinge(x, t, norm='L1', reduce='mean'):
     expect_choice('hinge', 'norm', norm, ('L1', 'L2'))
     expect_choice('hinge', 'reduce', reduce, ('mean', 'no'))
     x, t = as_variable(x), as_array(t)
+    expect_same_module('hinge', (x.array, t))
     expect_float('hinge', x=x)
     expect_ndim('hinge', 2, x=x)
     expect_integer('hinge', t=t)

@@ -4,7 +4,7 @@ from minichain.backend import get_array_module
 from minichain.functions._axis import sum_dtype
 from minichain.functions._loss import expect_choice
 from minichain.functions.sigmoid import sigmoid
-from minichain.type_check import expect_float, expect_integer, expect_shape
+from minichain.type_check import expect_float, expect_integer, expect_same_module, expect_shape
 
 LABEL = 'sigmoid_cross_entropy'
 
@@ -51,6 +51,7 @@ def sigmoid_cross_entropy(x, t, normalize=True, reduce='mean'):
     """
     expect_choice(LABEL, 'reduce', reduce, ('mean', 'no'))
     t = as_array(t)
+    expect_same_module(LABEL, (as_array(x), t))
     expect_integer(LABEL, t=t)
     xp, dtype = get_array_module(x), sum_dtype(x.dtype)
     kept = t != -1

@@ -14,7 +14,7 @@ from minichain.functions.broadcast import broadcast_to
 from minichain.functions.reshape import reshape, transpose
 from minichain.functions.softmax import log_softmax, softmax
 from minichain.functions.sum import sum
-from minichain.type_check import expect_float, expect_integer, expect_shape
+from minichain.type_check import expect_float, expect_integer, expect_same_module, expect_shape
 
 LABEL = 'softmax_cross_entropy'
 BLOCK = 1 << 18   # numbers that the CPU goes through at once
@@ -118,6 +118,7 @@ def softmax_cross_entropy(x, t, normalize=True, cache_score=True, class_weight=N
     if reduce not in ('mean', 'no'):
         raise InvalidArgument(f"{LABEL}: reduce 'mean' or 'no' expected, got {reduce!r}")
     t = as_array(t)
+    expect_same_module(LABEL, (as_array(x), t))
     if t.dtype.kind == 'f':
         return _soft_target(x, t, reduce, soft_target_loss)
     expect_integer(LABEL, t=t)
