@@ -52,8 +52,8 @@ class CaffeFunction(Chain):
             for training. None takes that one.
         strict: False accepts layers that are not supported; asking for what needs them fails.
     Attributes:
-        preprocessing: minichain.image.Preprocessing that `prepare` applies, or None if the files
-            do not tell even the size of the input.
+        preprocessing: minichain.image.Preprocessing that `prepare` applies; None if the files
+            say too little. It may be set.
         input_names: names of the blobs that no layer computes.
         blob_names: names of all blobs, in the order of computation.
         source: path of the file that describes the layers.
@@ -68,6 +68,7 @@ class CaffeFunction(Chain):
         network = read_network(caffemodel, prototxt)
         self.preprocessing, self.source = network.preprocessing, network.source
         self._steps, problems = [], []
+        self.input_names = self.blob_names = ()     # before layers, which may be called so
         for index, layer in enumerate(network.layers):
             if layer.type in DATA_TYPES or layer.type in IDLE_TYPES:
                 continue
@@ -82,13 +83,12 @@ class CaffeFunction(Chain):
         if problems and strict:
             raise DataError(self._report(problems, len(network.layers), 'Pass strict=False to use '
                                          'the others.'))
-        made = {top for step in self._steps for top in step.tops}
-        used = [blob for step in self._steps for blob in step.bottoms]
-        given = [top for layer in network.layers if layer.type in DATA_TYPES for top in layer.top]
-        self.input_names = tuple(dict.fromkeys(
-            blob for blob in given + used if blob not in made))
-        self.blob_names = tuple(dict.fromkeys(
-            [*self.input_names, *(top for step in self._steps for top in step.tops)]))
+        inputs = [top for layer in network.layers if layer.type in DATA_TYPES for top in layer.top]
+        made = dict.fromkeys(inputs)
+        for step in self._steps:
+            inputs += [blob for blob in step.bottoms if blob not in made]
+            made.update(dict.fromkeys(step.bottoms + step.tops))
+        self.input_names, self.blob_names = tuple(dict.fromkeys(inputs)), tuple(made)
 
     def _add_weights(self, name, weights):
         """A child link with the weights under the layer's name, or None if it has none."""
@@ -103,8 +103,9 @@ class CaffeFunction(Chain):
                     setattr(link, key, Parameter(array))
         if name in self._children:
             raise DataError('an earlier layer of the same name has weights, too')
-        # a layer may be called as an attribute of Chain is
-        self.add_link(f'{name}_' if hasattr(self, name) or not name else name, link)
+        while hasattr(self, name) or not name:      # a layer may be called as a method is
+            name += '_'
+        self.add_link(name, link)
         return link
 
     def _report(self, steps, count, advice):
@@ -117,7 +118,8 @@ class CaffeFunction(Chain):
 
         Args:
             inputs: dict, name of a blob -> array or Variable, float32, (N, C, H, W) for images. A
-                blob that is given is not computed, whichever layer it would come from.
+                blob in the middle of the network may be given, too: the layer that makes it does
+                not run, those that change it in place do.
             outputs: list of names of blobs. Of a blob that several layers change in place the last
                 value is meant, as in Caffe.
             disable: names of layers that hand on their first bottom unchanged.
@@ -149,7 +151,8 @@ class CaffeFunction(Chain):
             for blob in step.bottoms:
                 if last_use[blob] is step and blob not in outputs:
                     blobs.pop(blob, None)
-            blobs.update((name, top) for name, top in zip(step.tops, tops) if name not in inputs)
+            blobs.update((name, top) for name, top in zip(step.tops, tops)
+                         if name not in inputs or name in step.bottoms)
         return tuple(blobs[name] for name in outputs)
 
     def _check_names(self, inputs, outputs, disable):
@@ -166,11 +169,11 @@ class CaffeFunction(Chain):
 
     def _needed(self, given, wanted):
         """The steps that the wanted blobs depend on, in order, as far as the given ones."""
-        needed, wanted = [], wanted - given
+        needed = []
         for step in reversed(self._steps):
-            if wanted.intersection(step.tops):
+            if wanted.intersection(step.tops) - given.difference(step.bottoms):
                 needed.append(step)
-                wanted = wanted.difference(step.tops).union(step.bottoms) - given
+                wanted = wanted.difference(step.tops).union(step.bottoms)
         return needed[::-1]
 
     def _run(self, step, bottoms):

@@ -1,4 +1,4 @@
-"""Every layer type against a reference: brute force in NumPy, and OpenCV's Caffe reader."""
+"""Every layer type against a formula in NumPy or brute force; and the same on the GPU's path."""
 
 import itertools
 
@@ -8,6 +8,7 @@ import pytest
 from minichain import no_backprop_mode, using_config
 from minichain.caffe import load, save
 from minichain.errors import DataError, MinichainError
+from tests import strict_cupy
 
 RANDOM = np.random.default_rng(3)
 
@@ -28,6 +29,11 @@ def run(tmp_path):
         save(*paths, [layer], xs[0].shape, input_name='x0')
         with no_backprop_mode(), using_config('train', False):
             ys = load(*paths)(inputs=dict(zip(names, xs)), outputs=layer['top'])
+            with strict_cupy.installed() as cupy:
+                net = load(*paths).to_gpu()
+                again = net(dict(zip(names, map(cupy.asarray, xs))), layer['top'])
+                for y, z in zip(ys, again):
+                    np.testing.assert_allclose(z.array.get(), y.array, rtol=1e-6, atol=1e-9)
         return [y.array for y in ys] if tops > 1 else ys[0].array
     return run
 

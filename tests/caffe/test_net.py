@@ -4,16 +4,15 @@ import copy
 import random
 import time
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
-from caffe_encoding import blob, integer, layer, nested, old_layer, single, small_net
 
 from minichain import Variable, no_backprop_mode, using_config
 from minichain.caffe import CaffeFunction, load, save
 from minichain.errors import DataError, FileError, InvalidArgument, InvalidType, MinichainError
 from minichain.image import Preprocessing
+from tests.caffe.encoding import blob, integer, layer, nested, old_layer, single, small_net
 
 W = np.arange(6 * 2 * 3 * 3, dtype=np.float32).reshape(6, 2, 3, 3) / 50
 b = np.linspace(-1, 1, 6).astype(np.float32)
@@ -52,10 +51,21 @@ def test_a_blob_changed_in_place_has_its_last_value_unless_the_layer_is_disabled
         after.array, np.where(before.array > 0, before.array, 0.25 * before.array), rtol=1e-6)
 
 
-def test_a_given_blob_is_not_computed(small):
-    conv = np.ones((1, 6, 2, 2), np.float32)
-    prob, = load(small)(inputs={'conv': conv}, outputs=['prob'])
+def test_a_given_blob_is_not_made_but_changed_in_place(small):
+    given = -np.ones((1, 6, 2, 2), np.float32)
+    conv, prob = load(small)(inputs={'conv': given}, outputs=['conv', 'prob'])
+    np.testing.assert_array_equal(conv.array, 0.25 * given)
     np.testing.assert_allclose(prob.array, 1 / 6, rtol=1e-6)
+
+
+def test_an_input_that_is_changed_in_place_is_still_an_input(tmp_path):
+    net = text_net(tmp_path, """
+        layer { name: "p" type: "Power" bottom: "x" top: "x" power_param { scale: 2 } }
+        layer { name: "r" type: "ReLU" bottom: "x" top: "y" }""")
+    assert net.input_names == ('x',) and net.blob_names == ('x', 'y')
+    x, y = net({'x': X}, ['x', 'y'])
+    np.testing.assert_array_equal(x.array, 2 * X)
+    np.testing.assert_array_equal(y.array, np.maximum(2 * X, 0))
 
 
 def test_only_what_is_asked_for_is_computed(tmp_path):
@@ -199,16 +209,12 @@ def test_a_net_can_be_copied(small):
 def test_dropout_follows_the_configuration(tmp_path):
     net = text_net(tmp_path, 'layer { name: "d" type: "Dropout" bottom: "x" top: "x" }')
     with using_config('train', True):
+        y, = net({'x': X}, ['x'])
+        assert 0.3 < (y.array == 0).mean() < 0.7
         y, = net({'x': X}, ['x'], disable=['d'])
         np.testing.assert_array_equal(y.array, X)
-    path = tmp_path / 'net.prototxt'
-    path.write_text('layer { name: "d" type: "Dropout" bottom: "x" top: "y" }')
-    net = load(path)
-    with using_config('train', True):
-        y, = net({'x': X}, ['y'])
-        assert 0.3 < (y.array == 0).mean() < 0.7
     with using_config('train', False):
-        y, = net({'x': X}, ['y'])
+        y, = net({'x': X}, ['x'])
         np.testing.assert_array_equal(y.array, X)
 
 
@@ -227,7 +233,7 @@ def test_double_weights_and_old_layers_give_the_same_values(small, tmp_path):
 
 
 @pytest.mark.parametrize('name', [
-    'forward', 'params', 'name', 'preprocessing', '', 'a/b', '0', '_params'])
+    'forward', 'params', 'name', 'preprocessing', 'input_names', '', 'a/b', '0', '_params'])
 def test_layers_may_have_any_name(tmp_path, name):
     path = tmp_path / 'net.caffemodel'
     path.write_bytes(layer(name, 'PReLU', ['x'], ['y'], [blob(np.full(4, 0.5))]))
@@ -248,12 +254,12 @@ def test_prepare_makes_network_input_of_an_image(tmp_path, small):
     layers = [{'name': 'r', 'type': 'ReLU', 'bottom': ['data'], 'top': ['r']}]
     paths = tmp_path / 'a.caffemodel', tmp_path / 'a.prototxt'
     save(*paths, layers, (1, 3, 4, 6), preprocessing=Preprocessing((4, 6), 'BGR', (1, 2, 3), 0.5))
-    image = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
-    x = load(*paths).prepare(image)
-    expected = (image[:, :, ::-1].transpose(2, 0, 1) - np.array([1, 2, 3])[:, None, None]) / 2
+    photo = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    x = load(*paths).prepare(photo)
+    expected = (photo[:, :, ::-1].transpose(2, 0, 1) - np.array([1, 2, 3])[:, None, None]) / 2
     np.testing.assert_allclose(x, expected, rtol=1e-6)
     with pytest.raises(InvalidArgument, match='preparation of images is not known'):
-        load(small).prepare(image)
+        load(small).prepare(photo)
     with pytest.raises(FileError, match=r'photo\.jpg'):
         load(*paths).prepare(tmp_path / 'photo.jpg')
 
@@ -297,155 +303,3 @@ def test_damaged_files_end_in_our_errors_or_in_a_net_within_bounds(tmp_path):
     tracemalloc.stop()
     assert outcomes == {'net', 'refused'}
     assert peak < 1 << 29 and time.perf_counter() - start < 60
-
-
-# Against OpenCV, which reads Caffe's files with Google's protobuf
-
-def opencv_net(paths):
-    cv2 = pytest.importorskip('cv2', reason='OpenCV is the independent reader')
-    if not hasattr(cv2.dnn, 'readNetFromCaffe'):
-        pytest.skip('this OpenCV has no Caffe reader any more; versions below 5 do')
-    return cv2.dnn.readNetFromCaffe(str(paths[1]), str(paths[0]))
-
-
-SOURCE = np.random.default_rng(7)
-
-
-def convolutional(name, bottom, top, outputs, inputs, kernel, group=1, **options):
-    scale = (inputs / group * kernel ** 2) ** -0.5
-    return {'name': name, 'type': 'Convolution', 'bottom': [bottom], 'top': [top],
-            'convolution_param': {'num_output': outputs, 'kernel_size': [kernel], 'group': group,
-                                  **options},
-            'blobs': [(SOURCE.standard_normal((outputs, inputs // group, kernel, kernel)) * scale
-                       ).astype(np.float32),
-                      (SOURCE.standard_normal(outputs) * 0.1).astype(np.float32)]}
-
-
-def test_a_net_like_caffenet_equals_opencvs(tmp_path):
-    def dense(name, bottom, outputs, inputs):
-        return {'name': name, 'type': 'InnerProduct', 'bottom': [bottom], 'top': [name],
-                'inner_product_param': {'num_output': outputs},
-                'blobs': [(SOURCE.standard_normal((outputs, inputs)) * inputs ** -0.5
-                           ).astype(np.float32), np.zeros(outputs, np.float32)]}
-
-    def relu(name, blob):
-        return {'name': name, 'type': 'ReLU', 'bottom': [blob], 'top': [blob]}
-
-    def pool(name, bottom):
-        return {'name': name, 'type': 'Pooling', 'bottom': [bottom], 'top': [name],
-                'pooling_param': {'pool': 'MAX', 'kernel_size': 3, 'stride': 2}}
-
-    def norm(name, bottom):
-        return {'name': name, 'type': 'LRN', 'bottom': [bottom], 'top': [name],
-                'lrn_param': {'local_size': 5, 'alpha': 0.5, 'beta': 0.75}}
-    layers = [
-        convolutional('conv1', 'data', 'conv1', 12, 3, 7, stride=[3]), relu('relu1', 'conv1'),
-        pool('pool1', 'conv1'), norm('norm1', 'pool1'),
-        convolutional('conv2', 'norm1', 'conv2', 16, 12, 5, 2, pad=[2]), relu('relu2', 'conv2'),
-        pool('pool2', 'conv2'), norm('norm2', 'pool2'),
-        convolutional('conv3', 'norm2', 'conv3', 16, 16, 3, 2, pad=[1]), relu('relu3', 'conv3'),
-        dense('fc6', 'conv3', 20, 16 * 5 * 5), relu('relu6', 'fc6'),
-        {'name': 'drop6', 'type': 'Dropout', 'bottom': ['fc6'], 'top': ['fc6']},
-        dense('fc7', 'fc6', 15, 20), relu('relu7', 'fc7'), dense('fc8', 'fc7', 10, 15),
-        {'name': 'prob', 'type': 'Softmax', 'bottom': ['fc8'], 'top': ['prob']}]
-    paths = tmp_path / 'net.caffemodel', tmp_path / 'net.prototxt'
-    save(*paths, layers, (2, 3, 67, 67))
-    peer = opencv_net(paths)
-    x = SOURCE.standard_normal((2, 3, 67, 67)).astype(np.float32)
-    peer.setInput(x)
-    names = ['pool1', 'norm1', 'norm2', 'prob']
-    with using_config('train', False):
-        for name, y in zip(names, load(*paths)({'data': x}, names)):
-            expected = peer.forward(name)
-            assert y.shape == expected.shape
-            np.testing.assert_allclose(y.array, expected, rtol=1e-4, atol=1e-5, err_msg=name)
-
-
-def test_an_inception_module_with_batch_norm_equals_opencvs(tmp_path):
-    def normal(*shape):
-        return SOURCE.standard_normal(shape).astype(np.float32)
-    layers = [
-        convolutional('a', 'data', 'a', 4, 3, 1),
-        {'name': 'bn', 'type': 'BatchNorm', 'bottom': ['a'], 'top': ['a'],
-         'blobs': [normal(4), np.abs(normal(4)) + 1, np.array([1.25], np.float32)]},
-        {'name': 'scale', 'type': 'Scale', 'bottom': ['a'], 'top': ['a'],
-         'scale_param': {'bias_term': True}, 'blobs': [normal(4), normal(4)]},
-        {'name': 'prelu', 'type': 'PReLU', 'bottom': ['a'], 'top': ['a'], 'blobs': [normal(4)]},
-        convolutional('b', 'data', 'b', 4, 3, 3, pad=[2], dilation=[2]),
-        {'name': 'leak', 'type': 'ReLU', 'bottom': ['b'], 'top': ['b'],
-         'relu_param': {'negative_slope': 0.1}},
-        {'name': 'c', 'type': 'Pooling', 'bottom': ['data'], 'top': ['c'],
-         'pooling_param': {'pool': 'MAX', 'kernel_size': 3, 'stride': 1, 'pad': 1}},
-        {'name': 'join', 'type': 'Concat', 'bottom': ['a', 'b', 'c'], 'top': ['join']},
-        {'name': 'pool', 'type': 'Pooling', 'bottom': ['join'], 'top': ['pool'],
-         'pooling_param': {'pool': 'AVE', 'kernel_size': 3, 'stride': 2, 'pad': 1}},
-        {'name': 'up', 'type': 'Deconvolution', 'bottom': ['pool'], 'top': ['up'],
-         'convolution_param': {'num_output': 5, 'kernel_size': [4], 'stride': [2], 'pad': [1]},
-         'blobs': [normal(11, 5, 4, 4), normal(5)]},
-        {'name': 'turn', 'type': 'Permute', 'bottom': ['up'], 'top': ['turn'],
-         'permute_param': {'order': [0, 2, 3, 1]}},
-        {'name': 'flat', 'type': 'Reshape', 'bottom': ['turn'], 'top': ['flat'],
-         'reshape_param': {'shape': {'dim': [0, -1, 5]}}},
-        {'name': 'prob', 'type': 'Softmax', 'bottom': ['flat'], 'top': ['prob'],
-         'softmax_param': {'axis': 2}}]
-    paths = tmp_path / 'net.caffemodel', tmp_path / 'net.prototxt'
-    save(*paths, layers, (1, 3, 10, 12))
-    peer = opencv_net(paths)
-    x = normal(1, 3, 10, 12)
-    peer.setInput(x)
-    names = ['join', 'pool', 'up', 'prob']
-    for name, y in zip(names, load(*paths)({'data': x}, names)):
-        expected = peer.forward(name)
-        assert y.shape == expected.shape
-        np.testing.assert_allclose(y.array, expected, rtol=1e-4, atol=1e-4, err_msg=name)
-
-
-# Public networks, where they lie beside the project
-
-SHARED = Path(__file__).resolve().parents[3] / 'shared' / 'data' / 'models'
-NETWORKS = {
-    'mtcnn_det1': ('mtcnn/det1.caffemodel', 'mtcnn/det1.prototxt'),
-    'mtcnn_det2': ('mtcnn/det2.caffemodel', 'mtcnn/det2.prototxt'),
-    'mtcnn_det3': ('mtcnn/det3.caffemodel', 'mtcnn/det3.prototxt'),
-    'RFB-320_caffe': ('ultraface/RFB-320.caffemodel', 'ultraface/RFB-320.prototxt'),
-    'lenet_mnist100': ('lenet/lenet_iter_10000.caffemodel', 'lenet/lenet.prototxt'),
-}
-
-
-def shared_reference(name):
-    path = SHARED / 'refs' / f'{name}.npz'
-    if not path.exists():
-        pytest.skip(f'the public networks are not here ({path} is missing)')
-    with np.load(path) as arrays:
-        return dict(arrays)
-
-
-@pytest.mark.parametrize('name', NETWORKS)
-def test_public_networks_give_their_recorded_outputs(name):
-    reference = shared_reference(name)
-    net = load(*(SHARED / path for path in NETWORKS[name]))
-    names = [key[4:] for key in reference if key.startswith('out:')]
-    with no_backprop_mode(), using_config('train', False):
-        ys = net({net.input_names[0]: reference['input']}, names)
-    for key, y in zip(names, ys):
-        expected = reference[f'out:{key}']
-        assert np.abs(y.array.reshape(expected.shape) - expected).max() < 1e-4 * expected.max()
-
-
-def test_squeezenet_gives_its_recorded_probabilities_and_blobs():
-    reference = shared_reference('squeezenet_v1.0_photos')
-    folder = SHARED / 'squeezenet_v1.0'
-    net = load(folder / 'squeezenet_v1.0.caffemodel', folder / 'deploy.prototxt')
-    assert net.preprocessing == Preprocessing((227, 227), 'BGR', (104, 117, 123))
-    x = (reference['input_bgr_u8'] - reference['mean_bgr']).transpose(0, 3, 1, 2)
-    photo = list(reference['names']).index(reference['blob_photo'])
-    names = [key[5:] for key in reference if key.startswith('blob:')]
-    with no_backprop_mode(), using_config('train', False):
-        prob, = net({'data': x}, ['prob'])
-        # the recorded conv10 is that before its ReLU
-        blobs = net({'data': x[photo:photo + 1]}, names, disable=['relu_conv10'])
-    np.testing.assert_allclose(prob.array[:, :, 0, 0], reference['prob'], atol=2e-5)
-    for name, y in zip(names, blobs):
-        expected = reference[f'blob:{name}']
-        if name != 'pool10':
-            assert np.abs(y.array[0] - expected).max() < 1e-5 * np.abs(expected).max(), name

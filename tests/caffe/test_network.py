@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from caffe_encoding import blob, integer, layer, nested, old_layer, single, small_net
 
 from minichain.caffe.network import read_network
 from minichain.errors import DataError
 from minichain.image import Preprocessing
+from tests.caffe.encoding import blob, integer, layer, nested, old_layer, single, small_net
 
 W = np.arange(6 * 2 * 3 * 3, dtype=np.float32).reshape(6, 2, 3, 3) / 50
 b = np.linspace(-1, 1, 6).astype(np.float32)

@@ -7,10 +7,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from caffe_encoding import blob, integer, layer, nested, single, small_net, varint
 
 from minichain.caffe import wire
 from minichain.errors import DataError, FileError
+from tests.caffe.encoding import blob, integer, layer, nested, single, small_net, varint
 
 W = np.arange(6 * 2 * 3 * 3, dtype=np.float32).reshape(6, 2, 3, 3) / 50
 b = np.linspace(-1, 1, 6).astype(np.float32)
