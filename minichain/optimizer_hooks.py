@@ -82,7 +82,8 @@ class GradientClipping:
 
     def __call__(self, optimizer):
         params = [param for param in optimizer.target.params() if _has_gradient(param)]
-        norm = math.sqrt(sum(float(_squared_norm(param.grad)) for param in params))
+        with np.errstate(over='ignore'):
+            norm = math.sqrt(float(sum(_squared_norm(param.grad) for param in params)))
         if not math.isfinite(norm):
             self._refuse(optimizer.target, norm)
         if norm > self.threshold:

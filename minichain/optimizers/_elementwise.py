@@ -5,9 +5,9 @@ reads and writes main memory once and not ten times.
 """
 import numpy as np
 
-from minichain.optimizer import UpdateRule
+from minichain.update_rule import UpdateRule
 
-BLOCK = 1 << 14   # numbers; six float32 arrays of this length fit the second-level cache
+BLOCK = 1 << 17   # numbers; a float32 block and its temporaries stay in the cache
 
 
 class ElementwiseRule(UpdateRule):
@@ -36,10 +36,10 @@ class ElementwiseRule(UpdateRule):
 
     def update_core(self, param):
         x, gx, xp = param.array, param.grad, param.xp
-        arrays = (x, *self.state.values())
-        if xp is not np or x.size <= BLOCK or not all(a.flags.c_contiguous for a in arrays):
+        if xp is not np or not all(a.flags.c_contiguous for a in (x, *self.state.values())):
             self.step(xp, x, gx, **self.state)
             return
+        # Flat, also because NumPy turns results of 0-d arrays into scalars.
         x, gx = x.reshape(-1), np.ascontiguousarray(gx).reshape(-1)
         state = {name: array.reshape(-1) for name, array in self.state.items()}
         for start in range(0, x.size, BLOCK):

@@ -23,7 +23,10 @@ class AdamRule(ElementwiseRule):
                 'weight_decay_rate': 0, 'amsgrad': False, 'adabound': False, 'final_lr': .1,
                 'gamma': .001}
     state_names = ('m', 'v')
-    _first_alpha = None
+
+    def __init__(self, parent_hyperparam=None, **hyperparameters):
+        super().__init__(parent_hyperparam, **hyperparameters)
+        self._first_alpha = self.hyperparam.alpha
 
     alpha_t = property(lambda self: _corrected_alpha(self.hyperparam, self.t))
     lr = alpha_t
@@ -46,8 +49,6 @@ class AdamRule(ElementwiseRule):
         if eps != 0 and np.promote_types(param.dtype, np.float32).type(eps) == 0:
             raise InvalidArgument(f'{type(self).__name__}: eps {eps} is zero in {param.dtype}; '
                                   'give a larger eps')
-        if self._first_alpha is None:
-            self._first_alpha = self.hyperparam.alpha
         super().update_core(param)
 
     def step(self, xp, x, gx, m, v, vhat=None):
