@@ -20,12 +20,19 @@ class Pad(Primitive):
 
     def forward(self, arrays):
         x, = arrays
-        return get_array_module(x).pad(x, self.width, 'constant', constant_values=self.values),
+        xp = get_array_module(x)
+        if np.ndim(self.values):
+            return xp.pad(x, self.width, 'constant', constant_values=self.values),
+        y = xp.full(tuple(before + n + behind for (before, behind), n in zip(self.width, x.shape)),
+                    self.values, x.dtype)
+        y[self._inside(x.shape)] = x   # np.pad takes five times as long for a small array
+        return y,
+
+    def _inside(self, shape):
+        return tuple(slice(before, before + n) for (before, _), n in zip(self.width, shape))
 
     def backward(self, indexes, grads):
-        shape = self.inputs[0].shape
-        return grads[0][tuple(slice(before, before + n)
-                              for (before, _), n in zip(self.width, shape))],
+        return grads[0][self._inside(self.inputs[0].shape)],
 
 
 class PadSequence(Primitive):
