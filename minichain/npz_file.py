@@ -86,6 +86,9 @@ class NpzFile(collections.abc.Mapping):
                 there = 'not a file' if os.path.exists(file) else 'not there'
                 raise FileError(f'{self.name}: {there}; an npz file expected')
             self._zip = zipfile.ZipFile(file)
+            self._zip.fp.seek(0, os.SEEK_END)
+            if sum(member.compress_size for member in self.members()) > self._zip.fp.tell():
+                raise zipfile.BadZipFile('its members overlap')
         except PermissionError as error:
             raise FileError(f'{self.name}: cannot be read ({error.strerror})') from error
         except FileError:
@@ -94,8 +97,12 @@ class NpzFile(collections.abc.Mapping):
             raise DataError(f'{self.name}: an npz file expected (a zip of arrays), got something '
                             f'else or half of one ({error})') from error
         self._members = {member.filename.removesuffix('.npy'): member
-                         for member in self._zip.infolist()}
+                         for member in self.members()}
         self._headers = {}
+
+    def members(self):
+        """Return the list of all members as ``zipfile.ZipInfo``."""
+        return self._zip.infolist()
 
     def __iter__(self):
         return iter(self._members)
