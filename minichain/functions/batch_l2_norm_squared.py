@@ -15,5 +15,6 @@ def batch_l2_norm_squared(x):
         InvalidType: fewer axes.
     """
     if x.ndim < 2:
-        raise InvalidType(f'batch_l2_norm_squared: at least two axes expected, got shape {x.shape}')
+        raise InvalidType('batch_l2_norm_squared: at least two axes expected, got shape '
+                          f'{x.shape}')
     return sum(square(x), tuple(range(1, x.ndim)))
