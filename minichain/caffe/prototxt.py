@@ -13,7 +13,7 @@ from minichain.caffe.wire import map_file
 from minichain.errors import DataError
 
 MAX_BYTES = 32 << 20
-MAX_TOKENS = 1_000_000      # spaces and comments count
+MAX_TOKENS = 500_000      # spaces and comments count
 MAX_DEPTH = 32
 
 TOKEN = re.compile(r"""
