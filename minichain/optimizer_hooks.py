@@ -37,7 +37,7 @@ class WeightDecay:
 
     def __call__(self, rule, param):
         if _has_gradient(param):
-            param.grad += param.array.dtype.type(self.rate) * param.array
+            param.grad += float(self.rate) * param.array
 
 
 class Lasso:
@@ -56,7 +56,7 @@ class Lasso:
 
     def __call__(self, rule, param):
         if _has_gradient(param):
-            param.grad += param.array.dtype.type(self.rate) * param.xp.sign(param.array)
+            param.grad += float(self.rate) * param.xp.sign(param.array)
 
 
 class GradientClipping:
@@ -88,7 +88,7 @@ class GradientClipping:
             self._refuse(optimizer.target, norm)
         if norm > self.threshold:
             for param in params:
-                param.grad *= param.grad.dtype.type(self.threshold / norm)
+                param.grad *= self.threshold / norm
 
     def _refuse(self, target, norm):
         paths = non_finite_gradients(target)
@@ -169,6 +169,5 @@ class GradientLARS:
         rate = 1.
         if x_norm > self.threshold:
             rate = x_norm / (self.eps + g_norm + self.weight_decay * x_norm)
-        dtype = param.grad.dtype.type
-        param.grad += dtype(self.weight_decay) * param.array
-        param.grad *= dtype(rate)
+        param.grad += float(self.weight_decay) * param.array
+        param.grad *= rate

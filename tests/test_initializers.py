@@ -7,6 +7,7 @@ import pytest
 import minichain
 from minichain import initializers
 from minichain.errors import InvalidArgument
+from tests import strict_cupy
 
 WIDTHS = {   # of weights (out, in): fan_in 60 and fan_out 40 for the shape below
     'LeCunNormal': ('normal', math.sqrt(1 / 60)),
@@ -163,3 +164,21 @@ def test_generated_arrays_have_the_dtype_asked_for_then_the_initializer_s_then_t
     assert generate(initializers.Zero('float64'), (2,), np, dtype='float16').dtype == 'float16'
     with minichain.using_config('dtype', np.dtype('float64')):
         assert generate(initializers.HeNormal(), (2, 3), np).dtype == 'float64'
+
+
+@pytest.mark.parametrize('name', [*RANDOM, 'Zero', 'One', 'NaN', 'Identity',
+                                  'UpsamplingDeconvFilter', 'DownsamplingConvFilter'])
+@pytest.mark.parametrize('rng', [None, 3])
+def test_on_a_gpu_arrays_are_made_there_or_carried_there(name, rng):
+    options = {'rng': np.random.RandomState(rng)} if rng and name in RANDOM else {}
+    shape = (3, 3, 4) if name.endswith('Filter') else (4, 4)
+    results = []
+    with strict_cupy.installed() as cupy:
+        for xp in (np, cupy):
+            np.random.seed(0)
+            if options:
+                options['rng'].seed(rng)
+            results.append(initializers.generate_array(
+                getattr(initializers, name)(**options), shape, xp, dtype='float32'))
+        assert isinstance(results[1], cupy.ndarray)
+        np.testing.assert_allclose(results[1].get(), results[0], rtol=1e-6)

@@ -4,6 +4,7 @@ import pytest
 
 from minichain import Chain, Parameter, optimizer_hooks, optimizers
 from minichain.errors import InvalidArgument, NotFinite
+from tests import strict_cupy
 
 X = np.array([[1., -2.], [0., 4.]])
 G = np.array([[3., -1.], [.5, -4.]])
@@ -134,3 +135,22 @@ def test_lars_gives_each_parameter_its_own_rate(decay):
     np.testing.assert_allclose(W, rate * (G + decay * X))
     W, _, _ = gradients_after(optimizer_hooks.GradientLARS(100., decay))
     np.testing.assert_allclose(W, G + decay * X)   # below the threshold the rate is 1
+
+
+@pytest.mark.parametrize('name, arguments', [
+    ('WeightDecay', (.1,)), ('Lasso', (.1,)), ('GradientClipping', (.5,)),
+    ('GradientHardClipping', (-1, .7)), ('GradientLARS', (.01, .2)), ('GradientNoise', (.1,))])
+def test_on_a_gpu_the_gradients_are_the_same(name, arguments):
+    np.random.seed(0)
+    expected, _, _ = gradients_after(getattr(optimizer_hooks, name)(*arguments))
+    with strict_cupy.installed() as cupy:
+        target = Chain()
+        with target.init_scope():
+            target.W, target.b = Parameter(X.copy()), Parameter(np.array([2., 3.]))
+        target.to_gpu()
+        optimizer = optimizers.SGD(1.).setup(target)
+        optimizer.add_hook(getattr(optimizer_hooks, name)(*arguments))
+        target.W.grad, target.b.grad = cupy.asarray(G), cupy.asarray([1., 2.])
+        np.random.seed(0)
+        optimizer.update()
+        np.testing.assert_allclose(target.W.grad.get(), expected, rtol=1e-12)

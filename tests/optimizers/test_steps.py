@@ -7,6 +7,7 @@ import pytest
 from minichain import Chain, Parameter, optimizers
 from minichain.errors import InvalidArgument
 from minichain.optimizers import _elementwise
+from tests import strict_cupy
 
 STEPS = 6
 
@@ -303,3 +304,22 @@ def test_adam_in_float16_stays_near_float64():
                     eps=1e-4)
     assert param.dtype == 'float16'
     np.testing.assert_allclose(param.array, expected, atol=2e-2)
+
+
+@pytest.mark.parametrize('name, _, options', CASES)
+def test_on_a_gpu_the_steps_are_the_same(name, _, options):
+    start, gradients, expected = steps_of(getattr(optimizers, name)(**options))
+    with strict_cupy.installed() as cupy:
+        target = Chain()
+        with target.init_scope():
+            target.W = Parameter(start.copy())
+        optimizer = getattr(optimizers, name)(**options).setup(target)
+        target.W.grad = gradients[0].copy()
+        optimizer.update()          # the state follows the parameter to the GPU
+        target.to_gpu()
+        array = target.W.array
+        for gradient in gradients[1:]:
+            target.W.grad = cupy.asarray(gradient)
+            optimizer.update()
+        assert target.W.array is array
+        np.testing.assert_allclose(array.get(), expected.array, rtol=1e-12)
