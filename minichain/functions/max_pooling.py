@@ -4,6 +4,8 @@ A winner is the number of a tap in its window, counted row by row.
 """
 import math
 
+import numpy as np
+
 from minichain.autograd import Primitive, as_array
 from minichain.backend import get_array_module
 from minichain.functions.windows import reduce_windows, slide, taps
@@ -51,7 +53,23 @@ class ScatterToWinners(Primitive):
     def __init__(self, indexes, windows):
         self.indexes, self.windows = indexes, windows
 
-    def forward(self, arrays):
+    def forward_cpu(self, arrays):
+        y, = arrays
+        windows, axes = self.windows, len(self.windows.size)
+        size = tuple(max(p + n, e) for p, n, e in zip(windows.pad, windows.size, windows.extent))
+        steps = [math.prod(size[axis + 1:]) for axis in range(axes)]
+        offset = sum(np.arange(k)[(slice(None), *[None] * (axes - 1 - axis))] * d * step
+                     for axis, (k, d, step) in enumerate(zip(
+                         windows.ksize, windows.dilate, steps))).ravel()
+        place = sum(np.arange(out)[(slice(None), *[None] * (axes - 1 - axis))] * s * step
+                    for axis, (out, s, step) in enumerate(zip(windows.out, windows.stride, steps)))
+        first = np.arange(y.shape[0] * y.shape[1]).reshape(*y.shape[:2], *[1] * axes)
+        x = np.zeros((*y.shape[:2], *size), y.dtype)
+        np.add.at(x.reshape(-1), (first * math.prod(size) + place + offset[self.indexes]).ravel(),
+                  y.ravel())
+        return x[(..., *[slice(p, p + n) for p, n in zip(windows.pad, windows.size)])],
+
+    def forward_gpu(self, arrays):   # tap by tap: no atomics, so that sums come out the same
         y, = arrays
         xp, zero = get_array_module(y), y.dtype.type(0)
         x = xp.zeros((*y.shape[:2], *self.windows.size), y.dtype)

@@ -1,4 +1,6 @@
 """Unpooling and upsampling: pooling the other way round."""
+import math
+
 from minichain.autograd import as_array
 from minichain.errors import InvalidType
 from minichain.functions.average_pooling import Unpooling
@@ -62,6 +64,9 @@ def upsample(label, ndim, x, indexes, ksize, stride, pad, outsize, cover_all):
                           f'{indexes.shape}. max_pooling with return_indices=True gives them')
     stride = ksize if stride is None else stride
     windows = fill(label, x.shape[2:], ksize, stride, pad, outsize, cover_all)
+    if indexes.size and not bool(((indexes >= 0) & (indexes < math.prod(windows.ksize))).all()):
+        raise InvalidType(f'{label}: indexes from 0 to {math.prod(windows.ksize) - 1} expected, '
+                          f'the positions in a window of shape {windows.ksize}; one is outside')
     return scatter_to_winners(x, indexes, windows)
 
 

@@ -7,7 +7,7 @@ import pytest
 import minichain.functions as F
 from minichain.errors import InvalidArgument, InvalidType
 from minichain.functions.average_pooling import average_windows, count_inside
-from minichain.functions.windows import Windows
+from minichain.functions.windows import slide
 from tests.functions.check import check_function
 
 RANDOM = np.random.RandomState(3)
@@ -55,13 +55,14 @@ def test_any_number_of_axes(pool, shape):
 
 
 def test_windows_that_caffe_clips_at_the_end():
-    # 5 pixels, window 3, stride 2, padding 1, sizes rounded up: the windows start at -1, 1, 3, 5;
-    # Caffe divides by what lies within -1 .. 5.
-    windows = Windows((5,), (3,), (2,), (1,), (1,), (4,))
-    divisor = count_inside(windows, 1)
-    np.testing.assert_array_equal(divisor, [3, 3, 3, 1])
-    y = average_windows(np.array([[[1., 2., 3., 4., 5.]]]), windows, divisor)
-    np.testing.assert_allclose(y.array, [[[1, 3, 3, 0]]])
+    # 6 pixels, window 3, stride 2, padding 1, sizes rounded up: the windows start at -1, 1, 3, 5.
+    # Caffe divides by what lies within the padded image, -1 .. 6: of the last window two.
+    windows = slide('test', (6,), 3, 2, 1, cover_all=True)
+    divisor = count_inside(windows, windows.pad)
+    np.testing.assert_array_equal(divisor, [3, 3, 3, 2])
+    check_function(lambda x: average_windows(x, windows, divisor),
+                   [np.array([[[1., 2., 3., 4., 5., 6.]]])],
+                   lambda x: np.array([[[1., 3., 5., 3.]]]))
 
 
 def test_a_mean_of_float16_does_not_overflow():

@@ -58,6 +58,8 @@ def test_upsampling_puts_maxima_where_they_were(options):
 def test_operands_that_do_not_fit_are_refused():
     with pytest.raises(InvalidType, match=r'shape of x, \(1, 1, 2, 2\).*\(1, 1, 2, 3\)'):
         F.upsampling_2d(np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 3), int), 2)
+    with pytest.raises(InvalidType, match='indexes from 0 to 3 expected'):
+        F.upsampling_2d(np.ones((1, 1, 2, 2)), np.full((1, 1, 2, 2), 4), 2)
     with pytest.raises(InvalidType, match='integer'):
         F.upsampling_2d(np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 2)), 2)
     with pytest.raises(InvalidType, match='4 axes'):
