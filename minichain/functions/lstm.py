@@ -9,7 +9,7 @@ from minichain.errors import InvalidType
 from minichain.functions.concat import concat, stack
 from minichain.functions.hyperbolic import tanh
 from minichain.functions.sigmoid import sigmoid
-from minichain.type_check import expect_float, expect_ndim, expect_same_dtype
+from minichain.type_check import expect_float, expect_ndim, expect_same_dtype, expect_shape
 
 
 def array_sigmoid(xp, x):
@@ -21,17 +21,19 @@ def array_sigmoid(xp, x):
 
 
 def split_gates(x):
-    """(M, 4H) -> cell input a and gates i, f, o, each (M, H); interleaved as in Chainer."""
-    gates = x.reshape(x.shape[0], x.shape[1] // 4, 4)
+    """(M, 4H, ...) -> cell input a, gates i, f, o, each (M, H, ...); interleaved as in Chainer."""
+    gates = x.reshape(x.shape[0], x.shape[1] // 4, 4, *x.shape[2:])
     return [gates[:, :, k] for k in range(4)]
 
 
 class LSTM(Primitive):
     def check_type_forward(self, in_types):
         c_prev, x = in_types
-        expect_ndim('lstm', 2, c_prev=c_prev, x=x)
         expect_float('lstm', c_prev=c_prev, x=x)
         expect_same_dtype('lstm', c_prev=c_prev, x=x)
+        if c_prev.ndim < 2:
+            expect_ndim('lstm', 2, c_prev=c_prev)
+        expect_shape('lstm', (None, None, *c_prev.shape[2:]), x=x)
         if x.shape[1] != 4 * c_prev.shape[1]:
             raise InvalidType('lstm: x.shape[1] == 4 * c_prev.shape[1] expected, got '
                               f'{x.shape[1]} and 4 * {c_prev.shape[1]}. Gates a, i, f, o are '
@@ -76,12 +78,12 @@ def lstm(c_prev, x):
     """One step of an LSTM with forget gate:  c = tanh(a) s(i) + c_prev s(f),  h = s(o) tanh(c).
 
     Args:
-        c_prev: previous cell state, (N, H), float.
-        x: gate inputs before the nonlinearity, (M, 4H) with M <= N, same dtype; a, i, f, o are
-            interleaved. Rows of ``c_prev`` from M on are passed through, for sequences that have
-            ended in a batch sorted by falling length.
+        c_prev: previous cell state, (N, H, ...), float.
+        x: gate inputs before the nonlinearity, (M, 4H, ...) with M <= N, same dtype; a, i, f, o
+            are interleaved. Rows of ``c_prev`` from M on are passed through, for sequences that
+            have ended in a batch sorted by falling length.
     Returns:
-        (c, h): new cell state (N, H), output (M, H).
+        (c, h): new cell state (N, H, ...), output (M, H, ...).
     Raises:
         InvalidType: ``x`` is not four times as wide as ``c_prev``, or has more rows.
     Gers et al. 2000, "Learning to forget", doi:10.1162/089976600300015015.
