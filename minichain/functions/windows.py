@@ -5,9 +5,10 @@ image positions
 
     o * stride - pad + tap * dilate,   tap = 0 .. ksize - 1
 """
-import numbers
 from itertools import product
 from typing import NamedTuple
+
+import numpy as np
 
 from minichain.backend import get_array_module
 from minichain.errors import InvalidArgument, InvalidType
@@ -70,7 +71,7 @@ def as_ints(label, name, value, ndim, least):
         InvalidArgument: another number of them, no ints, or one below ``least``.
     """
     values = tuple(value) if hasattr(value, '__len__') else (value,) * ndim
-    whole = all(isinstance(v, numbers.Integral) and v >= least for v in values)
+    whole = all(isinstance(v, (int, np.integer)) and v >= least for v in values)
     if len(values) != ndim or not whole:
         raise InvalidArgument(f'{label}: {name} expected as an int, or one per spatial axis '
                               f'({ndim}), each at least {least}, got {value!r}')
