@@ -216,13 +216,15 @@ class GradientMethod(Optimizer):
         Args:
             lossfun: if given, gradients are cleared, ``lossfun(*args, **kwds)`` is called and
                 its result, a scalar Variable, is differentiated. If None, the gradients must be
-                there; a parameter without one is skipped.
+                there; a parameter that has none counts as having zeros, unless its update is
+                disabled.
         Raises:
             NotReady: before setup.
         """
         self._expect_set_up()
         if lossfun is not None:
             self._compute_gradients(lossfun, args, kwds)
+        self.reallocate_cleared_grads()
         if self._loss_scale_interval:
             self.check_nan_in_grads()
         if self._is_safe_to_update:
@@ -246,13 +248,13 @@ class GradientMethod(Optimizer):
                     param.grad = param.grad / self._loss_scale
 
     def reallocate_cleared_grads(self):
-        """Give zeros as gradient to every initialized parameter that has none.
+        """Give zeros as gradient to every parameter to be updated that has none.
 
-        Call it before :meth:`update` to have weight decay and momentum move also the parameters
-        that the loss did not reach.
+        So weight decay and momentum also move what the loss did not reach. A frozen parameter
+        (``link.disable_update()``) gets no gradient and no state.
         """
         for param in self.target.params(include_uninit=False):
-            if param.grad is None:
+            if param.grad is None and param.update_rule is not None and param.update_rule.enabled:
                 param.zerograd()
 
     def use_cleargrads(self, use=True):

@@ -106,17 +106,19 @@ def test_an_optimizer_without_target_says_what_to_do(action):
 
 
 @pytest.mark.parametrize('name', ['SGD', 'MomentumSGD', 'Adam', 'SMORMS3'])
-def test_a_parameter_without_gradient_is_skipped_and_gets_no_state(name):
-    target = make_target()
-    optimizer = getattr(optimizers, name)().setup(target)
-    optimizer.add_hook(optimizer_hooks.WeightDecay(.1))
-    for step in range(2):
-        set_gradients(target, step)
-        optimizer.update()
-    np.testing.assert_array_equal(target.unused.array, 3)
-    assert target.unused.update_rule.state is None and target.unused.grad is None
+def test_a_parameter_without_gradient_counts_as_having_zeros(name):
+    target, given = make_target(), make_target()
+    for it in (target, given):
+        optimizer = getattr(optimizers, name)().setup(it)
+        optimizer.add_hook(optimizer_hooks.WeightDecay(.1))
+        for step in range(2):
+            set_gradients(it, step)
+            if it is given:
+                it.unused.grad = np.zeros(2)
+            optimizer.update()
+    assert (target.unused.array != 3).all()   # by weight decay
+    np.testing.assert_array_equal(target.unused.array, given.unused.array)
     assert target.shapeless.update_rule.state is None
-    assert (target.W.array != 1).all() and target.W.update_rule.state is not None
 
 
 def test_a_frozen_link_gets_no_state_and_its_values_stay():
@@ -133,15 +135,16 @@ def test_a_frozen_link_gets_no_state_and_its_values_stay():
     assert (target.child.W.array != [1, 2, 3]).all()
 
 
-def test_reallocated_gradients_let_decay_reach_unused_parameters():
+def test_decay_reaches_unused_parameters_but_not_frozen_ones():
     target = make_target()
     optimizer = optimizers.SGD(1.).setup(target)
     optimizer.add_hook(optimizer_hooks.WeightDecay(.5))
-    set_gradients(target)
-    optimizer.reallocate_cleared_grads()
+    target.child.disable_update()
+    target.W.grad = np.zeros((2, 2))
     optimizer.update()
     np.testing.assert_array_equal(target.unused.array, 1.5)
-    assert target.shapeless.array is None
+    np.testing.assert_array_equal(target.child.W.array, [1, 2, 3])
+    assert target.child.W.grad is None and target.shapeless.array is None
 
 
 def test_update_with_a_loss_function_clears_computes_and_steps():
@@ -152,7 +155,7 @@ def test_update_with_a_loss_function_clears_computes_and_steps():
     np.testing.assert_allclose(target.W.grad, [[4, 4], [8, 12]])
     np.testing.assert_allclose(target.W.array, [[.6, .6], [.2, -.2]])
     assert optimizer.t == 1
-    assert target.child.W.grad is None
+    np.testing.assert_array_equal(target.child.W.grad, 0)
     optimizer.use_cleargrads(False)
     optimizer.update(loss_of, target)
     np.testing.assert_array_equal(target.child.W.grad, 0)
@@ -397,8 +400,8 @@ def test_a_file_holds_chainer_s_entries_and_a_resumed_run_takes_the_same_steps(n
         optimizer.update()
     optimizer.new_epoch()
     saved = Saver().save(optimizer)
-    expected = {'t', 'epoch', 'shapeless/t', 'unused/t'} | {
-        f'{path}/{key}' for path in ('W', 'child/W') for key in ['t', *STATE[name]]}
+    expected = {'t', 'epoch', 'shapeless/t'} | {
+        f'{path}/{key}' for path in ('W', 'unused', 'child/W') for key in ['t', *STATE[name]]}
     assert set(saved) == expected
     assert saved['t'] == saved['W/t'] == 3 and saved['epoch'] == 1
 
@@ -406,7 +409,6 @@ def test_a_file_holds_chainer_s_entries_and_a_resumed_run_takes_the_same_steps(n
     other = getattr(optimizers, name)().setup(resumed)
     Loader(saved).load(other)
     assert (other.t, other.epoch) == (3, 1)
-    assert resumed.unused.update_rule.state is None
     for step in range(3, 6):
         for it in (optimizer, other):
             set_gradients(it.target, step)
