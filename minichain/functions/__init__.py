@@ -6,6 +6,7 @@ from minichain.functions.average_pooling import (
     average_pooling_1d, average_pooling_2d, average_pooling_3d, average_pooling_nd)
 from minichain.functions.axes import expand_dims, flatten, moveaxis, rollaxis, squeeze, swapaxes
 from minichain.functions.batch_l2_norm_squared import batch_l2_norm_squared
+from minichain.functions.bilinear import bilinear
 from minichain.functions.black_out import black_out
 from minichain.functions.broadcast import broadcast, broadcast_to, sum_to
 from minichain.functions.cast import cast
@@ -51,6 +52,8 @@ from minichain.functions.max_pooling import (
     max_pooling_1d, max_pooling_2d, max_pooling_3d, max_pooling_nd)
 from minichain.functions.maxout import maxout
 from minichain.functions.mean import average, mean
+from minichain.functions.n_step import (
+    n_step_bigru, n_step_bilstm, n_step_birnn, n_step_gru, n_step_lstm, n_step_rnn)
 from minichain.functions.operators import absolute, add
 from minichain.functions.pad import pad, pad_sequence
 from minichain.functions.permutate import permutate, select_item
@@ -70,6 +73,7 @@ from minichain.functions.scatter_add import scatter_add
 from minichain.functions.shift import shift
 from minichain.functions.sigmoid import hard_sigmoid, sigmoid, swish
 from minichain.functions.sigmoid_cross_entropy import sigmoid_cross_entropy
+from minichain.functions.slstm import slstm
 from minichain.functions.softmax import log_softmax, logsumexp, softmax
 from minichain.functions.softmax_cross_entropy import softmax_cross_entropy
 from minichain.functions.softplus import softplus
@@ -85,6 +89,7 @@ from minichain.functions.squared_error import mean_squared_error, squared_error
 from minichain.functions.sum import sum
 from minichain.functions.tensordot import tensordot
 from minichain.functions.transpose_sequence import transpose_sequence
+from minichain.functions.tree_lstm import tree_lstm
 from minichain.functions.trigonometric import arccos, arcsin, arctan, arctan2, cos, sin, tan
 from minichain.functions.unpooling import (
     unpooling_1d, unpooling_2d, unpooling_3d, unpooling_nd, upsampling_2d, upsampling_nd)

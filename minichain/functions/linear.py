@@ -1,9 +1,10 @@
 """Affine map of rows: one matrix product, and two for its gradients."""
 from minichain.autograd import Primitive
 from minichain.functions.broadcast import sum_to
+from minichain.functions.cast import cast
 from minichain.functions.matmul import matmul
 from minichain.functions.reshape import reshape
-from minichain.type_check import expect_ndim, expect_same_dtype, expect_shape
+from minichain.type_check import expect_float, expect_ndim, expect_shape
 
 
 class Linear(Primitive):
@@ -11,10 +12,9 @@ class Linear(Primitive):
         x, W = in_types[:2]
         expect_ndim('linear', 2, x=x, W=W)
         expect_shape('linear', (None, W.shape[1]), x=x)
-        expect_same_dtype('linear', x=x, W=W)
+        expect_float('linear', x=x)
         if len(in_types) == 3:
             expect_shape('linear', (W.shape[0],), b=in_types[2])
-            expect_same_dtype('linear', x=x, b=in_types[2])
 
     def forward(self, arrays):
         self.retain_inputs((0, 1))
@@ -37,13 +37,13 @@ def linear(x, W, b=None, n_batch_axes=1):
 
     Args:
         x: (N..., I...), float. The axes behind the batch axes are flattened to I.
-        W: (O, I), same dtype.
-        b: (O,), same dtype, or None.
+        W: (O, I), float, used in the dtype of ``x``.
+        b: (O,), float, or None.
         n_batch_axes: number of leading axes of ``x`` that are kept.
     Returns:
-        (N..., O).
+        (N..., O), dtype of ``x``.
     Raises:
-        InvalidType: lengths or dtypes do not fit.
+        InvalidType: lengths do not fit, or operands are not float.
     """
     batch = x.shape[:n_batch_axes]
     if x.ndim != 2 or n_batch_axes != 1:
@@ -51,5 +51,7 @@ def linear(x, W, b=None, n_batch_axes=1):
         for length in batch:
             rows *= length
         x = reshape(x, (rows, -1) if 0 not in x.shape else (rows, W.shape[1]))
-    y = Linear().apply((x, W) if b is None else (x, W, b))[0]
+    operands = [each if each.dtype == x.dtype else cast(each, x.dtype)
+                for each in ((W,) if b is None else (W, b))]
+    y = Linear().apply((x, *operands))[0]
     return y if n_batch_axes == 1 else reshape(y, (*batch, W.shape[0]))

@@ -11,6 +11,7 @@ from minichain.backend import get_array_module
 from minichain.errors import InvalidType
 from minichain.functions.concat import concat
 from minichain.functions.hyperbolic import tanh
+from minichain.functions.identity import identity
 from minichain.functions.matmul import matmul
 from minichain.functions.sigmoid import sigmoid
 from minichain.type_check import expect_float, expect_same_dtype, expect_shape
@@ -101,7 +102,9 @@ class LSTMSequence(Primitive):
 
     def replayed(self, grads):
         """Gradients with a history: the same steps again, operation by operation."""
-        inputs = self.get_retained_inputs()
+        # Nodes of their own, so that no gradient runs on from one operand into another of which it
+        # was computed: that is for the caller to do.
+        inputs = identity(*self.get_retained_inputs())
         pairs = [(y, gy) for y, gy in zip(lstm_steps(*inputs, self.batch_sizes), grads)
                  if gy is not None]
         return grad([y for y, _ in pairs], inputs, [gy for _, gy in pairs],

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from minichain import Variable
 from minichain.errors import InvalidType
 from minichain.functions import linear
 from tests.functions.check import check_function
@@ -35,10 +36,20 @@ def test_no_rows_give_no_rows():
     assert linear(np.zeros((0, 2, 3)), np.ones((4, 6))).shape == (0, 4)
 
 
+def test_weights_of_another_dtype_are_used_in_that_of_x():
+    weights = Variable(W), Variable(b)
+    y = linear(X.astype('float16'), *weights)
+    assert y.dtype == np.float16
+    np.testing.assert_allclose(y.array, X @ W.T + b, rtol=.02, atol=.02)
+    y.grad = np.ones((2, 4), 'float16')
+    y.backward()
+    assert weights[0].grad.dtype == weights[1].grad.dtype == np.float64
+
+
 @pytest.mark.parametrize('operands, message', [
     ((X, W[:, :2]), r'x.shape \(any, 2\) expected, got \(2, 3\)'),
     ((X, W, b[:3]), r'b.shape \(4\) expected, got \(3,\)'),
-    ((X, W.astype('float32')), 'x float64, W float32'),
+    ((X.astype(int), W), 'floating dtype expected, got int64'),
     ((X, W[0]), 'W with 2 axes')])
 def test_what_does_not_fit_is_refused(operands, message):
     with pytest.raises(InvalidType, match=message):

@@ -93,6 +93,14 @@ def test_third_order_gradients_agree_with_the_steps_written_out():
         np.testing.assert_allclose(gx, expected, rtol=1e-9, atol=1e-12)
 
 
+def test_operands_computed_from_each_other_have_the_same_gradient_when_it_is_recorded():
+    x, W, _, c0 = (Variable(x) for x in operands([2, 1], 2))
+    y = minichain.functions.sum(lstm_sequence(x, W, x[:2, :2] * 2, c0, [2, 1])[0])
+    plain, = minichain.grad([y], [x])
+    recorded, = minichain.grad([y], [x], enable_double_backprop=True)
+    np.testing.assert_allclose(recorded.array, plain.array, rtol=1e-12)
+
+
 def test_packed_sequences_agree_with_torch():
     torch = pytest.importorskip('torch', reason='PyTorch is the reference')
     lengths, I, H = [7, 7, 4, 2, 1], 3, 6
