@@ -17,8 +17,9 @@ BIN := .venv/bin
 
 demo: .venv/installed
 	$(BIN)/python train.py
-	$(BIN)/python generate.py --model result/scenes --beam 3 --n-best 3 --out result/scenes/captions docs/scenes
-	@echo 'look at result/scenes/test.png, loss.png, samples.html and result/scenes/captions'
+	$(BIN)/python -m minichain.datasets.scenes result/scenes/pictures
+	$(BIN)/python generate.py result/scenes/pictures --beam 5 --n-best 3 --out result/scenes/captions
+	@echo 'look at result/scenes: loss.png, samples.html, test.png and captions/captions.html'
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest -m 'not slow'
