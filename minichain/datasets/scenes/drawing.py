@@ -13,6 +13,20 @@ from PIL import Image, ImageDraw
 PAINT = {'red': (224, 44, 52), 'orange': (247, 134, 24), 'yellow': (252, 214, 44),
          'green': (44, 164, 82), 'blue': (44, 104, 222), 'purple': (148, 66, 186)}
 
+# No caption has a word for these. A network that learns colours on strange shapes, and shapes in
+# strange colours, cannot come to take the pairs that it never sees for impossible.
+STRANGE_PAINT = {'pink': (245, 130, 180), 'brown': (120, 75, 40), 'cyan': (60, 200, 215),
+                 'white': (250, 250, 250), 'grey': (130, 130, 135), 'black': (35, 35, 40)}
+STRANGE_SHAPES = {
+    'bar': [(-1, -0.4), (1, -0.4), (1, 0.4), (-1, 0.4)],
+    'diamond': [(0, -1), (0.75, 0), (0, 1), (-0.75, 0)],
+    'kite': [(0, 1), (0.9, -0.8), (0, -0.35), (-0.9, -0.8)],
+    'hexagon': [(1, 0), (0.5, 0.87), (-0.5, 0.87), (-1, 0), (-0.5, -0.87), (0.5, -0.87)],
+    'arrow': [(-1, -0.3), (0.1, -0.3), (0.1, -0.8), (1, 0), (0.1, 0.8), (0.1, 0.3), (-1, 0.3)],
+    'cross': [(-0.32, -1), (0.32, -1), (0.32, -0.32), (1, -0.32), (1, 0.32), (0.32, 0.32),
+              (0.32, 1), (-0.32, 1), (-0.32, 0.32), (-1, 0.32), (-1, -0.32), (-0.32, -0.32)],
+}
+
 # Radii in units of the image's side. The gaps between the ranges make sizes unmistakable.
 RADIUS = {'small': (0.082, 0.094), None: (0.105, 0.140), 'large': (0.152, 0.166)}
 
@@ -71,6 +85,8 @@ def _scattered(scene, rng):
 @functools.cache
 def outline(shape):
     """The polygon of a shape: a list of (x, y) around (0, 0), within a radius of about 1."""
+    if shape in STRANGE_SHAPES:
+        return STRANGE_SHAPES[shape]
     turn = 2 * math.pi
     if shape == 'circle':
         return [(0.94 * math.cos(turn * i / 48), 0.94 * math.sin(turn * i / 48))
@@ -101,7 +117,7 @@ def draw(scene, side=64):
     """Draw a scene; the same scene gives the same picture, at any size.
 
     Args:
-        scene: a Scene.
+        scene: a Scene; its things may also have a STRANGE_PAINT as colour or a STRANGE_SHAPE.
         side: height and width in pixels; the network of the embedded default sees 64.
     Returns:
         uint8 array (side, side, 3), RGB.
@@ -112,7 +128,8 @@ def draw(scene, side=64):
     image = Image.new('RGB', (scale, scale), _colour(tint))
     pen = ImageDraw.Draw(image)
     for thing, x, y, radius in layout(scene):
-        paint = [channel + rng.uniform(-10, 10) for channel in PAINT[thing.colour]]
+        paint = [channel + rng.uniform(-10, 10)
+                 for channel in (PAINT | STRANGE_PAINT)[thing.colour]]
         angle = rng.uniform(-0.14, 0.14)
         cos, sin = radius * math.cos(angle), radius * math.sin(angle)
         points = [(x + cos * px - sin * py, y + sin * px + cos * py)
