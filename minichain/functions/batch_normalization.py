@@ -1,0 +1,148 @@
+"""Batch normalization with the statistics of the batch, and with fixed ones."""
+import math
+
+import numpy as np
+
+from minichain.autograd import Primitive, as_array
+from minichain.backend import get_array_module
+from minichain.configuration import thread_state
+from minichain.errors import InvalidType
+from minichain.functions._axis import expect_axes, kept_shape, sum_dtype
+from minichain.functions.cast import cast
+from minichain.functions.power import rsqrt
+from minichain.functions.reshape import reshape
+from minichain.functions.sum import sum
+from minichain.type_check import expect_float, expect_same_dtype, expect_shape
+
+
+class BatchNormalization(Primitive):
+    """The forward pass keeps the normalized x; a recorded backward pass computes it again."""
+
+    label = 'batch_normalization'
+
+    def __init__(self, axes, eps):
+        self.axes, self.eps = axes, eps
+
+    def forward(self, arrays):
+        self.retain_inputs((0, 1))
+        x, gamma, beta = arrays
+        axes, xp = self.axes, get_array_module(x)
+        shape, self.dtype = kept_shape(x.shape, axes), compute_dtype(x, gamma)
+        count = max(1, math.prod(x.shape[axis] for axis in axes))
+        mean = x.sum(axis=axes, dtype=self.dtype, keepdims=True) / count
+        normalized = xp.subtract(x, mean, dtype=self.dtype)
+        var = (normalized * normalized).sum(axis=axes, keepdims=True) / count
+        self.inverse_deviation = (var + self.eps) ** -.5
+        normalized *= self.inverse_deviation
+        self.normalized, self.mean, self.var = normalized, mean, var
+        y = normalized * gamma.reshape(shape)
+        y += beta.reshape(shape)
+        return y.astype(x.dtype, copy=False),
+
+    def backward(self, indexes, grads):
+        x, gamma = self.get_retained_inputs()
+        axes, shape, dtype = self.axes, kept_shape(x.shape, self.axes), self.dtype
+        gy = cast(grads[0], dtype)
+        count = max(1, math.prod(x.shape[axis] for axis in axes))
+        if thread_state.on_arrays:
+            normalized, inverse_deviation = self.normalized, self.inverse_deviation
+        else:
+            centred = cast(x, dtype)
+            centred = centred - sum(centred, axes, keepdims=True) * (1 / count)
+            var = sum(centred * centred, axes, keepdims=True) * (1 / count)
+            inverse_deviation = rsqrt(var + self.eps)
+            normalized = centred * inverse_deviation
+        gbeta = sum(gy, axes, keepdims=True)
+        ggamma = sum(gy * normalized, axes, keepdims=True)
+        gx = None
+        if 0 in indexes:
+            gx = gy - (gbeta + normalized * ggamma) * (1 / count)
+            gx = gx * (cast(gamma, dtype).reshape(shape) * inverse_deviation)
+        return gx, ggamma.reshape(gamma.shape), gbeta.reshape(gamma.shape)
+
+
+def compute_dtype(x, gamma):
+    """Return the dtype to compute in: the wider one of both, and float32 for float16."""
+    return sum_dtype(np.promote_types(x.dtype, gamma.dtype))
+
+
+def normalized_axes(label, x, gamma, axis, **others):
+    """Return the axes over which statistics are taken; the others are those of ``gamma``.
+
+    Raises:
+        InvalidType: ``gamma`` or one of ``others`` has another shape than these axes.
+    """
+    expect_float(label, x=x, gamma=gamma, **others)
+    if axis is None:
+        if x.ndim <= gamma.ndim:
+            raise InvalidType(f'{label}: more axes of x than of gamma expected, got shapes '
+                              f'{x.shape} and {gamma.shape}')
+        axes = (0, *range(gamma.ndim + 1, x.ndim))
+    else:
+        axes = expect_axes(label, axis, x.ndim)
+    expect_shape(label, tuple(n for i, n in enumerate(x.shape) if i not in axes), gamma=gamma,
+                 **others)
+    return axes
+
+
+def update_averages(running_mean, running_var, mean, var, count, decay):
+    """Move the averages, changed in place, towards the statistics of ``count`` elements.
+
+    The variance of the whole population is estimated: by count - 1.
+    """
+    for average, new in ((running_mean, mean), (running_var, var * (count / max(1, count - 1)))):
+        if average is not None and count:
+            average *= decay
+            average += ((1 - decay) * new.reshape(average.shape)).astype(average.dtype)
+
+
+def batch_normalization(x, gamma, beta, *, eps=2e-5, running_mean=None, running_var=None,
+                        decay=0.9, axis=None):
+    """y = gamma (x - mean) / sqrt(var + eps) + beta, with mean and variance of this batch.
+
+    Args:
+        x: (N, C, ...), float.
+        gamma, beta: scale and shift, (C,) or more axes after the first of ``x``, float, one dtype.
+        eps: keeps the divisor from 0.
+        running_mean, running_var: arrays of the shape of ``gamma`` that are changed in place:
+            r <- decay r + (1 - decay) new, with the unbiased variance. None: not kept.
+        decay: weight of the past in these averages.
+        axis: int or tuple of ints, the axes over which statistics are taken, so that ``gamma``
+            has the others; None: the first and all behind those of ``gamma``.
+    Returns:
+        the shape and dtype of ``x``. float16 is computed in float32.
+    Raises:
+        InvalidType: shapes or dtypes do not fit.
+    Ioffe, Szegedy 2015, "Batch normalization", arXiv:1502.03167.
+    """
+    label = 'batch_normalization'
+    averages = {name: as_array(average) for name, average in (
+        ('running_mean', running_mean), ('running_var', running_var)) if average is not None}
+    axes = normalized_axes(label, x, gamma, axis, beta=beta, **averages)
+    expect_same_dtype(label, gamma=gamma, beta=beta)
+    function = BatchNormalization(axes, eps)
+    y, = function.apply((x, gamma, beta))
+    update_averages(averages.get('running_mean'), averages.get('running_var'), function.mean,
+                    function.var, math.prod(x.shape[axis] for axis in axes), decay)
+    return y
+
+
+def fixed_batch_normalization(x, gamma, beta, mean, var, eps=2e-5, axis=None):
+    """y = gamma (x - mean) / sqrt(var + eps) + beta, with given mean and variance.
+
+    Args:
+        x, gamma, beta, eps, axis: as of :func:`batch_normalization`.
+        mean, var: the shape and dtype of ``gamma``.
+    Returns:
+        the shape and dtype of ``x``.
+    Raises:
+        InvalidType: shapes or dtypes do not fit.
+    """
+    label = 'fixed_batch_normalization'
+    axes = normalized_axes(label, x, gamma, axis, beta=beta, mean=mean, var=var)
+    expect_same_dtype(label, gamma=gamma, beta=beta, mean=mean, var=var)
+    shape, dtype = kept_shape(x.shape, axes), compute_dtype(x, gamma)
+    gamma, beta, mean, var = (cast(reshape(each, shape), dtype)
+                              for each in (gamma, beta, mean, var))
+    y = (cast(x, dtype) - mean) * (gamma * rsqrt(var + eps)) + beta
+    return cast(y, x.dtype)
