@@ -16,13 +16,14 @@ def gradients_after(hook, x=X, g=G, dtype='float64', timing='auto'):
     with target.init_scope():
         target.W = Parameter(np.array(x, dtype))
         target.b = Parameter(np.array([2., 3.], dtype))
-        target.unused = Parameter(np.array([5.], dtype))
+        target.frozen = Parameter(np.array([5.], dtype))
         target.shapeless = Parameter()
     optimizer = optimizers.SGD(1.).setup(target)
+    target.frozen.update_rule.enabled = False
     optimizer.add_hook(hook, timing=timing)
     target.W.grad, target.b.grad = np.array(g, dtype), np.array([1., 2.], dtype)
     optimizer.update()
-    assert target.unused.grad is None and target.unused.array == 5
+    assert target.frozen.grad is None and target.frozen.array == 5
     assert target.W.grad.dtype == target.W.dtype == dtype
     return target.W.grad, target.b.grad, target
 

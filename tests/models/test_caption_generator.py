@@ -118,6 +118,7 @@ def torch_twin(model, torch):
 
 def test_fifty_steps_of_training_equal_pytorch():
     torch = pytest.importorskip('torch', reason='compares with PyTorch (extra peers)')
+    torch.set_num_threads(1)
     model = make()
     torch_loss, parameters = torch_twin(model, torch)
     ours = minichain.optimizers.Adam(alpha=.01).setup(model)
