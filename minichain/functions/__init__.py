@@ -6,6 +6,9 @@ from minichain.functions.average_pooling import (
     average_pooling_1d, average_pooling_2d, average_pooling_3d, average_pooling_nd)
 from minichain.functions.axes import expand_dims, flatten, moveaxis, rollaxis, squeeze, swapaxes
 from minichain.functions.batch_l2_norm_squared import batch_l2_norm_squared
+from minichain.functions.batch_normalization import batch_normalization, fixed_batch_normalization
+from minichain.functions.batch_renormalization import (
+    batch_renormalization, fixed_batch_renormalization)
 from minichain.functions.bilinear import bilinear
 from minichain.functions.black_out import black_out
 from minichain.functions.broadcast import broadcast, broadcast_to, sum_to
@@ -33,12 +36,16 @@ from minichain.functions.exponential import exp, expm1, log, log1p, log2, log10
 from minichain.functions.extremum import argmax, argmin, max, min
 from minichain.functions.fft import fft, ifft
 from minichain.functions.flip import flip, fliplr, flipud
+from minichain.functions.forget import forget
+from minichain.functions.gaussian import gaussian
 from minichain.functions.get_item import get_item
+from minichain.functions.gumbel_softmax import gumbel_softmax
 from minichain.functions.hinge import hinge
 from minichain.functions.huber_loss import huber_loss
 from minichain.functions.hyperbolic import arctanh, cosh, sinh, tanh
 from minichain.functions.identity import copy, identity
 from minichain.functions.im2col import im2col
+from minichain.functions.layer_normalization import group_normalization, layer_normalization
 from minichain.functions.likelihood import bernoulli_nll, gaussian_kl_divergence, gaussian_nll
 from minichain.functions.linear import linear
 from minichain.functions.linear_algebra import batch_det, batch_inv, cholesky, det, inv
@@ -54,6 +61,7 @@ from minichain.functions.maxout import maxout
 from minichain.functions.mean import average, mean
 from minichain.functions.n_step import (
     n_step_bigru, n_step_bilstm, n_step_birnn, n_step_gru, n_step_lstm, n_step_rnn)
+from minichain.functions.normalize import normalize
 from minichain.functions.operators import absolute, add
 from minichain.functions.pad import pad, pad_sequence
 from minichain.functions.permutate import permutate, select_item
@@ -73,6 +81,7 @@ from minichain.functions.scatter_add import scatter_add
 from minichain.functions.shift import shift
 from minichain.functions.sigmoid import hard_sigmoid, sigmoid, swish
 from minichain.functions.sigmoid_cross_entropy import sigmoid_cross_entropy
+from minichain.functions.simplified_dropconnect import simplified_dropconnect
 from minichain.functions.slstm import slstm
 from minichain.functions.softmax import log_softmax, logsumexp, softmax
 from minichain.functions.softmax_cross_entropy import softmax_cross_entropy
@@ -94,3 +103,4 @@ from minichain.functions.trigonometric import arccos, arcsin, arctan, arctan2, c
 from minichain.functions.unpooling import (
     unpooling_1d, unpooling_2d, unpooling_3d, unpooling_nd, upsampling_2d, upsampling_nd)
 from minichain.functions.where import where
+from minichain.functions.zoneout import zoneout
