@@ -1,6 +1,7 @@
 """Function hooks are told of every forward and backward, in order."""
 import io
 import threading
+import types
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from minichain import functions as F
 from minichain.errors import InvalidArgument
 from minichain.function_hook import FunctionHook
 from minichain.function_hooks import PrintHook, TimerHook
+from tests import strict_cupy
 
 
 class Recorder(FunctionHook):
@@ -108,3 +110,16 @@ def test_print_hook_shows_operands_and_gradients():
     with PrintHook(sep='|', end=';', file=file):
         F.sum(np.array([], 'f'))
     assert file.getvalue() == 'forward of sum|  operand 0: (0,) float32;'
+
+
+def test_on_a_gpu_the_timer_waits_for_what_was_started():
+    waits = []
+    with strict_cupy.installed() as cupy:
+        stream = types.SimpleNamespace(synchronize=lambda: waits.append(None))
+        cupy.cuda.get_current_stream = lambda: stream
+        x = minichain.Variable(cupy.asarray(np.ones(3)))
+        with TimerHook() as timer, PrintHook(file=io.StringIO()) as printer:
+            F.sum(x).backward()
+        assert printer.file.getvalue().startswith(
+            'forward of sum\n  operand 0: (3,) float64 on the GPU, 1 to 1, mean 1')
+    assert len(waits) == 4 and len(timer.call_history) == 2

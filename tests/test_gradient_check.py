@@ -7,6 +7,7 @@ from minichain import functions as F
 from minichain import gradient_check
 from minichain.errors import InvalidArgument
 from minichain.gradient_check import NondifferentiableError
+from tests import strict_cupy
 
 
 class Square(minichain.FunctionNode):
@@ -159,3 +160,12 @@ def test_functions_of_the_library_pass(function):
     gy = np.random.RandomState(1).uniform(-1, 1, function(minichain.Variable(x)).shape)
     gradient_check.check_backward(function, x, gy, atol=1e-4, rtol=1e-4)
     gradient_check.check_double_backward(function, x, gy, ggx)
+
+
+def test_checks_run_on_the_gpu():
+    with strict_cupy.installed() as cupy:
+        x, gy, ggx = (cupy.asarray(array) for array in arrays(2, 3, count=3))
+        gradient_check.check_backward(F.tanh, x, gy, detect_nondifferentiable=True)
+        gradient_check.check_double_backward(F.tanh, x, gy, ggx)
+        with pytest.raises(AssertionError):
+            gradient_check.check_backward(lambda x: Square(first=3.).apply((x,))[0], x, gy)

@@ -11,6 +11,7 @@ from minichain import reporter as reporting
 from minichain.errors import InvalidArgument
 from minichain.reporter import DictSummary, Reporter, Summary, report, report_scope
 from minichain.serializers import DictionarySerializer, NpzDeserializer
+from tests import strict_cupy
 
 
 def test_reports_go_under_the_names_of_observers():
@@ -103,3 +104,16 @@ def test_absent_statistics_give_a_warning():
     for summary in (Summary(), DictSummary()):
         with pytest.warns(UserWarning, match='not saved'):
             NpzDeserializer({}).load(summary)
+
+
+def test_values_on_a_gpu_are_summed_there_and_stored_from_there():
+    with strict_cupy.installed() as cupy:
+        summary = DictSummary()
+        summary.add({'a': cupy.asarray(np.array(2.))})
+        summary.add({'a': minichain.Variable(cupy.asarray(np.array(4.)))})
+        assert float(summary.make_statistics()['a']) == 3
+        serializer = DictionarySerializer()
+        serializer.save(summary)
+    again = DictSummary()
+    NpzDeserializer(serializer.target).load(again)
+    assert again.make_statistics() == {'a': 3, 'a.std': 1}

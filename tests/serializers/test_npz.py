@@ -13,8 +13,9 @@ import pytest
 import minichain
 from minichain import functions as F
 from minichain import links as L
-from minichain import serializers
+from minichain import optimizers, serializers
 from minichain.errors import DataError, FileError, InvalidArgument, InvalidType
+from tests import strict_cupy
 
 SHARED = os.path.join(os.path.dirname(__file__), *['..'] * 3, 'shared', 'data')
 
@@ -321,6 +322,27 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         serializers.save_npz(tmp_path / 'absent' / 'model', Values(x=1))
 
 
+def test_a_file_from_a_gpu_loads_anywhere_and_fills_arrays_on_a_gpu():
+    def model(device, in_size=3):
+        link = L.Linear(in_size, 2)
+        link.add_persistent('mean', np.ones(2))
+        return link.to_device(device)
+
+    file = io.BytesIO()
+    with strict_cupy.installed() as cupy:
+        written = model('cuda')
+        serializers.save_npz(file, written)
+        for in_size in (3, None):
+            again = model('cuda', in_size)
+            serializers.load_npz(file, again)
+            assert isinstance(again.W.array, cupy.ndarray) and isinstance(again.mean, cupy.ndarray)
+            np.testing.assert_array_equal(again.W.array.get(), written.W.array.get())
+        values = written.W.array.get()
+    again = model('cpu')
+    serializers.load_npz(file, again)
+    np.testing.assert_array_equal(again.W.array, values)
+
+
 def test_chainers_own_model_classifies_mnist():
     folder = os.path.join(SHARED, 'models', 'chainer_npz')
     mnist = os.path.join(SHARED, 'classification', 'mnist')
@@ -339,3 +361,18 @@ def test_chainers_own_model_classifies_mnist():
     serializers.load_npz(os.path.join(folder, 'classifier_mlp1.model'), nested)
     for one, other in zip(model.params(), nested.params()):
         np.testing.assert_array_equal(one.array, other.array)
+
+
+def test_chainers_own_optimizer_state_is_read():
+    folder = os.path.join(SHARED, 'models', 'chainer_npz')
+    if not os.path.isdir(folder):
+        pytest.skip("needs Chainer's models in ../shared/data")
+    model = minichain.Chain(predictor=minichain.Chain(
+        l1=L.Linear(784, 50), l2=L.Linear(50, 50), l3=L.Linear(50, 10)))
+    adam = optimizers.Adam().setup(model)
+    path = os.path.join(folder, 'mlp1.state')
+    serializers.load_npz(path, adam)
+    with np.load(path) as npz:
+        assert adam.t == npz['t'] == 12000
+        np.testing.assert_array_equal(model.predictor.l1.W.update_rule.state['m'],
+                                      npz['predictor/l1/W/m'])
