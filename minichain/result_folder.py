@@ -11,7 +11,6 @@ import os
 import shutil
 import tempfile
 
-import minichain
 from minichain._atomic import write_atomically
 from minichain.errors import DataError, FileError, InvalidArgument
 from minichain.image_encoder import check_description
@@ -23,7 +22,7 @@ CONFIG, VOCABULARY, MODEL = 'config.json', 'vocabulary.json', 'model.npz'
 LARGEST_CONFIG = 16 << 20       # bytes
 LARGEST_SIZE = 1 << 20          # of a layer or vocabulary...
 LARGEST_MATRIX = 1 << 30        # ...and the largest product of two of them
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(minichain.__file__)))
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # What config.json holds besides format, version and vocabulary_sha256.
 REQUIRED = {'arguments': dict, 'model': dict, 'tokenizer': str, 'encoder': dict, 'data': dict}
