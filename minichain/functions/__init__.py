@@ -25,6 +25,8 @@ from minichain.functions.convolution import (
 from minichain.functions.covariance import cross_covariance, decov
 from minichain.functions.deconvolution import (
     deconvolution_1d, deconvolution_2d, deconvolution_3d, deconvolution_nd)
+from minichain.functions.decorrelated_batch_normalization import (
+    decorrelated_batch_normalization, fixed_decorrelated_batch_normalization)
 from minichain.functions.deformable_convolution_2d_sampler import deformable_convolution_2d_sampler
 from minichain.functions.depthwise_convolution_2d import depthwise_convolution_2d
 from minichain.functions.diagonal import diagonal
