@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -74,6 +76,19 @@ def test_blocks_of_rows_agree_with_torch():
     expected.backward()
     np.testing.assert_allclose(loss.array, expected.item(), rtol=1e-6)
     np.testing.assert_allclose(ours.grad, theirs.grad.numpy(), rtol=1e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize('cache', [True, False])
+def test_forward_and_backward_make_one_copy_of_the_scores(cache):
+    x, t = Variable(np.zeros((2000, 1000), 'float32')), np.zeros(2000, 'int32')
+    tracemalloc.start()
+    loss = softmax_cross_entropy(x, t, cache_score=cache)
+    after_forward = tracemalloc.get_traced_memory()[0]
+    loss.backward()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert after_forward < (1.1 if cache else .1) * x.array.nbytes
+    assert peak < 1.3 * x.array.nbytes
 
 
 def test_a_mean_over_many_rows_does_not_overflow_float16():
