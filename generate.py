@@ -20,7 +20,7 @@ import tqdm
 from PIL import Image
 
 import minichain
-from minichain import decoding, report, result_folder
+from minichain import decoding, pictures, result_folder
 from minichain._atomic import write_atomically
 from minichain.errors import DataError, FileError, MinichainError
 from minichain.features import THREADS
@@ -271,14 +271,14 @@ def write_files(folder, title, seen):
     def items():
         for picture, found in seen:
             n_best = [(caption, hypothesis.probability) for caption, hypothesis in found]
-            yield report.Item(load(io.BytesIO(picture.thumbnail)), found[0][0], n_best,
+            yield pictures.Item(load(io.BytesIO(picture.thumbnail)), found[0][0], n_best,
                               os.path.basename(picture.name))
     lines = ''.join(json_line(picture.name, found) for picture, found in seen)
     path = os.path.join(folder, 'captions')
     # names of files may hold bytes that are not UTF-8
     write_atomically(f'{path}.jsonl', lines.encode('utf-8', 'replace'))
-    sheets = report.contact_sheet(items(), f'{path}.png', title)
-    report.html_page(items(), f'{path}.html', title)
+    sheets = pictures.contact_sheet(items(), f'{path}.png', title)
+    pictures.html_page(items(), f'{path}.html', title)
     if sheets.missing:
         print(f'generate.py: no font of this system has {sheets.missing[:40]}; boxes stand for '
               'them in captions.png. Install Noto Sans CJK, or look at captions.html',

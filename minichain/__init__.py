@@ -20,16 +20,17 @@ from minichain.initializer import Initializer
 from minichain.link import Chain, ChainList, Link
 from minichain.link_hook import LinkHook
 from minichain.optimizer import GradientMethod, Hyperparameter, Optimizer, UpdateRule
-from minichain.reporter import DictSummary, Reporter, Summary, get_current_reporter, report_scope
+from minichain.reporter import (
+    DictSummary, Reporter, Summary, get_current_reporter, report, report_scope)
 from minichain.sequential import Sequential
 from minichain.variable import Parameter
 
 # Imported when first asked for, as attributes of the package.
 _ROOMS = frozenset("""
-    caffe compat computational_graph dataset datasets decoding errors features function function_hook
-    function_hooks gradient_check graph_drawing image image_encoder iterators link_hook link_hooks
-    metrics packing report reporter result_folder serializers snapshot testing text
-    type_check""".split())
+    caffe compat computational_graph dataset datasets decoding errors features function
+    function_hook function_hooks gradient_check graph_drawing image image_encoder iterators
+    link_hook link_hooks metrics packing pictures reporter result_folder serializers snapshot
+    testing text type_check""".split())
 
 aliases.install()
 

@@ -233,7 +233,7 @@ class FunctionNode:
     inputs = outputs = None
     rank, on_arrays = 0, False
     label = property(lambda self: type(self).__name__)
-    local_function_hooks = {}   # replaced, never changed
+    local_function_hooks = {}   # filled by function_hook.py
     _retained_inputs = _retained_outputs = ()
 
     def apply(self, inputs):
@@ -339,14 +339,6 @@ class FunctionNode:
         for node in filter(None, (reference() for reference in self.outputs)):
             node.unchain()
         self.inputs = None
-
-    def add_hook(self, hook, name=None):
-        """Call ``hook`` around forward and backward of this one function."""
-        self.local_function_hooks = {**self.local_function_hooks, name or hook.name: hook}
-
-    def delete_hook(self, name):
-        """Remove a hook that :meth:`add_hook` added."""
-        del self.local_function_hooks[name]
 
 
 class Primitive(FunctionNode):

@@ -1,4 +1,5 @@
 """FunctionHook: look at every function as it runs forward and backward."""
+from minichain.autograd import FunctionNode
 from minichain.configuration import thread_state
 from minichain.errors import InvalidArgument
 
@@ -27,10 +28,10 @@ class FunctionHook:
         self.deleted(None)
 
     def added(self, function):
-        """Called when a ``with`` block begins; `function` is None then."""
+        """Called when the hook begins to listen: to all functions (None), or to this one."""
 
     def deleted(self, function):
-        """Called when it ends."""
+        """Called when it no longer does."""
 
     def forward_preprocess(self, function, in_data):
         """Called before a forward.
@@ -54,3 +55,30 @@ class FunctionHook:
 
     def backward_postprocess(self, function, in_data, out_grad):
         """Called after a backward."""
+
+
+def add_hook(function, hook, name=None):
+    """Have ``hook`` told of this one function; ``name`` None takes the hook's own.
+
+    Raises:
+        InvalidArgument: the function has a hook of that name.
+    """
+    name = name or hook.name
+    if name in function.local_function_hooks:
+        raise InvalidArgument(f'{function.label} has a hook named {name!r} already; give this one '
+                              'another name')
+    function.local_function_hooks = {**function.local_function_hooks, name: hook}
+    hook.added(function)
+
+
+def delete_hook(function, name):
+    """Take the hook ``name`` of this one function away."""
+    if name not in function.local_function_hooks:
+        raise InvalidArgument(f'{function.label} has no hook named {name!r}')
+    hooks = dict(function.local_function_hooks)
+    hook = hooks.pop(name)
+    function.local_function_hooks = hooks
+    hook.deleted(function)
+
+
+FunctionNode.add_hook, FunctionNode.delete_hook = add_hook, delete_hook

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minichain import _loss_curve, _typography, report
+from minichain import _loss_curve, _typography, pictures
 from minichain.errors import FileError, InvalidArgument
 
 CARD = 288 + 2 * 16
@@ -33,7 +33,7 @@ def _has(pixels, colour):
 @pytest.mark.parametrize('number, columns', [(1, 1), (2, 2), (5, 3), (60, 5)])
 def test_a_sheet_has_a_column_for_each_picture_and_every_thumbnail(tmp_path, number, columns):
     items = [(_colour(4 * i, 100, 200), 'a caption') for i in range(number)]
-    sheets = report.contact_sheet(items, tmp_path / 'sheet.png')
+    sheets = pictures.contact_sheet(items, tmp_path / 'sheet.png')
     assert sheets == ([str(tmp_path / 'sheet.png')], '')
     pixels = _pixels(sheets.paths[0])
     assert pixels.shape[1] == 2 * 48 + columns * CARD + (columns - 1) * 24
@@ -44,7 +44,7 @@ def test_a_sheet_has_a_column_for_each_picture_and_every_thumbnail(tmp_path, num
 
 
 def test_thumbnails_keep_their_aspect_and_are_centred(tmp_path):
-    report.contact_sheet([(_colour(0, 200, 0, size=(400, 100)), 'tall')], tmp_path / 'a.png')
+    pictures.contact_sheet([(_colour(0, 200, 0, size=(400, 100)), 'tall')], tmp_path / 'a.png')
     green = (_pixels(tmp_path / 'a.png') == (0, 200, 0)).all(axis=2)
     rows, columns = np.flatnonzero(green.any(axis=1)), np.flatnonzero(green.any(axis=0))
     assert len(rows) == 216 and len(columns) == 54
@@ -53,7 +53,7 @@ def test_thumbnails_keep_their_aspect_and_are_centred(tmp_path):
 
 def test_many_items_become_numbered_sheets_and_a_generator_will_do(tmp_path):
     items = ((_colour(9, 9, 9, size=(1, 1)), 'x') for _ in range(25))
-    sheets = report.contact_sheet(items, tmp_path / 'sheet.png', 'Title', columns=1)
+    sheets = pictures.contact_sheet(items, tmp_path / 'sheet.png', 'Title', columns=1)
     assert [os.path.basename(path) for path in sheets.paths] == ['sheet.png', 'sheet-2.png',
                                                                  'sheet-3.png']
     assert sorted(os.listdir(tmp_path)) == ['sheet-2.png', 'sheet-3.png', 'sheet.png']
@@ -64,7 +64,7 @@ def test_many_items_become_numbered_sheets_and_a_generator_will_do(tmp_path):
 def test_a_very_long_caption_is_cut_after_four_lines(tmp_path):
     heights = []
     for words in (200, 100_000):
-        report.contact_sheet([(_colour(1, 2, 3), 'word ' * words, None, 'n' * words)],
+        pictures.contact_sheet([(_colour(1, 2, 3), 'word ' * words, None, 'n' * words)],
                              tmp_path / 'a.png')
         heights.append(_pixels(tmp_path / 'a.png').shape[0])
     assert heights[0] == heights[1] == 2 * 48 + 2 * 16 + 216 + 12 + 4 * 24 + 26
@@ -72,7 +72,7 @@ def test_a_very_long_caption_is_cut_after_four_lines(tmp_path):
 
 def test_bars_of_the_n_best_are_as_long_as_their_probabilities(tmp_path):
     n_best = [('one', 0.5), ('two', 0.25), ('three', 0.0), ('four', math.nan)]
-    report.contact_sheet([(_colour(1, 2, 3), 'c', n_best)], tmp_path / 'a.png')
+    pictures.contact_sheet([(_colour(1, 2, 3), 'c', n_best)], tmp_path / 'a.png')
     blue = (_pixels(tmp_path / 'a.png') == (0x4c, 0x8f, 0xd6)).all(axis=2)
     lengths = [row.sum() for row in blue if row.any()]
     assert lengths == [288] * 3 + [144] * 3
@@ -80,32 +80,32 @@ def test_bars_of_the_n_best_are_as_long_as_their_probabilities(tmp_path):
 
 def test_wrong_items_columns_and_folders_are_refused(tmp_path):
     with pytest.raises(InvalidArgument, match='at least one item'):
-        report.contact_sheet([], tmp_path / 'a.png')
+        pictures.contact_sheet([], tmp_path / 'a.png')
     for item in [(1,), (_colour(1, 2, 3),), (_colour(1, 2, 3), 'x', [('a',)]), 5]:
         with pytest.raises(InvalidArgument, match='item'):
-            report.contact_sheet([item], tmp_path / 'a.png')
+            pictures.contact_sheet([item], tmp_path / 'a.png')
     with pytest.raises(InvalidArgument, match='uint8'):
-        report.html_page([(np.zeros((3, 3, 3)), 'x')], tmp_path / 'a.html', 't')
+        pictures.html_page([(np.zeros((3, 3, 3)), 'x')], tmp_path / 'a.html', 't')
     for columns in (0, 11, 'two'):
         with pytest.raises(InvalidArgument, match='columns'):
-            report.contact_sheet([(_colour(1, 2, 3), 'x')], tmp_path / 'a.png', columns=columns)
+            pictures.contact_sheet([(_colour(1, 2, 3), 'x')], tmp_path / 'a.png', columns=columns)
     missing = tmp_path / 'nowhere'
     with pytest.raises(FileError, match='nowhere'):
-        report.contact_sheet([(_colour(1, 2, 3), 'x')], missing / 'a.png')
+        pictures.contact_sheet([(_colour(1, 2, 3), 'x')], missing / 'a.png')
     with pytest.raises(FileError, match='nowhere'):
-        report.html_page([(_colour(1, 2, 3), 'x')], missing / 'a.html', 't')
+        pictures.html_page([(_colour(1, 2, 3), 'x')], missing / 'a.html', 't')
     with pytest.raises(FileError, match='nowhere'):
-        report.loss_curve({'train': [(0, 1)]}, missing / 'a.png')
+        pictures.loss_curve({'train': [(0, 1)]}, missing / 'a.png')
     with pytest.raises(FileError, match='font'):
-        report.contact_sheet([(_colour(1, 2, 3), 'x')], tmp_path / 'a.png', font=missing)
+        pictures.contact_sheet([(_colour(1, 2, 3), 'x')], tmp_path / 'a.png', font=missing)
     assert os.listdir(tmp_path) == []
 
 
 def test_characters_that_no_font_shows_are_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(_typography, 'system_faces', lambda: ())
-    sheets = report.contact_sheet([(_colour(1, 2, 3), '赤い丸 a red disc')], tmp_path / 'a.png')
+    sheets = pictures.contact_sheet([(_colour(1, 2, 3), '赤い丸 a red disc')], tmp_path / 'a.png')
     assert sheets.missing == 'い丸赤'
-    assert report.contact_sheet([(_colour(1, 2, 3), 'a disc')], tmp_path / 'a.png').missing == ''
+    assert pictures.contact_sheet([(_colour(1, 2, 3), 'a disc')], tmp_path / 'a.png').missing == ''
 
 
 def test_a_face_with_more_glyphs_is_preferred(tmp_path, monkeypatch):
@@ -163,8 +163,8 @@ class _Page(HTMLParser):
 
 def test_hostile_texts_are_escaped_in_html(tmp_path):
     hostile = '"><script>alert(1)</script><img src=x onerror=\'alert(2)\'> & \u202e'
-    item = report.Item(_colour(200, 0, 0), hostile, [(hostile, 0.5)], hostile)
-    report.html_page([item], tmp_path / 'a.html', hostile)
+    item = pictures.Item(_colour(200, 0, 0), hostile, [(hostile, 0.5)], hostile)
+    pictures.html_page([item], tmp_path / 'a.html', hostile)
     page = _Page((tmp_path / 'a.html').read_text(encoding='utf-8'))
     assert not [tag for tag, _ in page.tags if tag in ('script', 'iframe', 'link', 'a')]
     assert not [key for _, attributes in page.tags for key in attributes if key.startswith('on')]
@@ -174,7 +174,7 @@ def test_hostile_texts_are_escaped_in_html(tmp_path):
 
 
 def test_the_page_loads_nothing_and_says_so(tmp_path):
-    report.html_page([(_colour(1, 2, 3), 'x')], tmp_path / 'a.html', 'Title')
+    pictures.html_page([(_colour(1, 2, 3), 'x')], tmp_path / 'a.html', 'Title')
     text = (tmp_path / 'a.html').read_text(encoding='utf-8')
     page = _Page(text)
     policy = next(a['content'] for t, a in page.tags if a.get('http-equiv'))
@@ -186,7 +186,7 @@ def test_the_page_loads_nothing_and_says_so(tmp_path):
 
 
 def test_embedded_thumbnails_are_small_and_right(tmp_path):
-    report.html_page([(_colour(200, 10, 10, size=(2000, 3000)), 'x')], tmp_path / 'a.html', 't')
+    pictures.html_page([(_colour(200, 10, 10, size=(2000, 3000)), 'x')], tmp_path / 'a.html', 't')
     text = (tmp_path / 'a.html').read_text(encoding='utf-8')
     data = base64.b64decode(re.search(r'base64,([^"]+)', text).group(1))
     with Image.open(io.BytesIO(data)) as picture:
@@ -196,14 +196,14 @@ def test_embedded_thumbnails_are_small_and_right(tmp_path):
 
 def test_html_bars_follow_the_probabilities(tmp_path):
     n_best = [('a', 0.4), ('b', 0.1), ('c', 2e-5), ('d', 0.0)]
-    report.html_page([(_colour(1, 2, 3), 'x', n_best)], tmp_path / 'a.html', 't')
+    pictures.html_page([(_colour(1, 2, 3), 'x', n_best)], tmp_path / 'a.html', 't')
     text = (tmp_path / 'a.html').read_text(encoding='utf-8')
     assert re.findall(r'style="width: ([^"]+)"', text) == ['100.0%', '25.0%', '0.0%', '0.0%']
     assert [w for w in ('40 %', '10 %', '2e-05', '0.0 %') if f'<span>{w}</span>' not in text] == []
 
 
 def _curve(tmp_path, *args, **options):
-    lost = report.loss_curve(args[0], tmp_path / 'loss.png', **options)
+    lost = pictures.loss_curve(args[0], tmp_path / 'loss.png', **options)
     return lost, _pixels(tmp_path / 'loss.png')
 
 
@@ -262,9 +262,9 @@ def test_each_series_has_its_colour_in_the_legend(tmp_path):
 
 def test_no_series_and_unknown_references_are_refused(tmp_path):
     with pytest.raises(InvalidArgument, match='at least one series'):
-        report.loss_curve({}, tmp_path / 'a.png')
+        pictures.loss_curve({}, tmp_path / 'a.png')
     with pytest.raises(InvalidArgument, match='floor'):
-        report.loss_curve({'a': []}, tmp_path / 'a.png', references={'floor': math.nan})
+        pictures.loss_curve({'a': []}, tmp_path / 'a.png', references={'floor': math.nan})
 
 
 @pytest.mark.parametrize('low, high, expected', [
