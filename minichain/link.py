@@ -144,6 +144,10 @@ class Link:
 
     def children(self):
         """Yield the direct child links."""
+        return (child for _, child in self._named_children())
+
+    def _named_children(self):
+        """Yield (path component, child link); one link may have several names."""
         return iter(())
 
     def links(self, skipself=False):
@@ -154,9 +158,9 @@ class Link:
         """Yield (path, link); the path of this link itself is '/'."""
         if not skipself:
             yield '/', self
-        for child in self.children():
+        for name, child in self._named_children():
             for path, link in child.namedlinks():
-                yield f'/{child.name}{path}'.rstrip('/'), link
+                yield f'/{name}{path}'.rstrip('/'), link
 
     def params(self, include_uninit=True):
         """Yield every parameter in the tree, by sorted names; those without array if asked."""
@@ -168,9 +172,9 @@ class Link:
             parameter = getattr(self, name)
             if include_uninit or parameter.array is not None:
                 yield f'/{name}', parameter
-        for child in self.children():
+        for name, child in self._named_children():
             for path, parameter in child.namedparams(include_uninit):
-                yield f'/{child.name}{path}', parameter
+                yield f'/{name}{path}', parameter
 
     def count_params(self):
         """Return the number of scalars in all initialized parameters."""
@@ -225,24 +229,38 @@ class Link:
 
         Args:
             mode: 'share': parameters share their arrays, gradients are their own; 'copy': arrays
-                are copied; 'init': parameters are initialized anew.
+                are copied; 'init': the same, and parameters are drawn anew.
         Raises:
             InvalidArgument: another mode.
         """
         if mode not in ('share', 'copy', 'init'):
             raise InvalidArgument(f"copy: mode 'share', 'copy' or 'init' expected, got {mode!r}")
-        if mode == 'copy':
-            return copy.deepcopy(self)
+        if mode != 'share':
+            clone = copy.deepcopy(self)
+            if mode == 'init':
+                for link in clone.links():
+                    link._draw_params()
+            return clone
         clone = copy.copy(self)
         clone._params, clone._persistent = set(self._params), set(self._persistent)
         clone._within_init_scope = False
         clone.name = None
         for name in self._params:
-            object.__setattr__(clone, name, _copy_parameter(getattr(self, name), mode))
-        clone._copy_children(mode)
+            parameter = copy.copy(getattr(self, name))
+            parameter.cleargrad()
+            object.__setattr__(clone, name, parameter)
+        clone._copy_children()
         return clone
 
-    def _copy_children(self, mode):
+    def _draw_params(self):
+        """Fill the parameters of this link, without its children, as if it were new."""
+        for name in self._params:
+            parameter = getattr(self, name)
+            parameter.cleargrad()
+            if parameter.array is not None and parameter.initializer is not None:
+                parameter.initialize(parameter.shape)
+
+    def _copy_children(self):
         pass
 
     def to_device(self, device):
@@ -276,9 +294,12 @@ class Link:
             parameter = getattr(self, name)
             data = serializer(name, parameter.array)
             if parameter.array is None and data is not None:
-                parameter.array = self._device.send(data)
+                parameter.initialize(data.shape)
+                backend.copyto(parameter.array, data)
         for name in sorted(self._persistent):
-            object.__setattr__(self, name, serializer(name, getattr(self, name)))
+            value = serializer(name, getattr(self, name))
+            object.__setattr__(self, name, self._device.send(value)
+                               if backend.is_array(value) else value)
 
 
 class _LinkCall:
@@ -287,15 +308,6 @@ class _LinkCall:
     def __init__(self, link, args, kwargs, out=None):
         self.link, self.forward_name = link, 'forward'
         self.args, self.kwargs, self.out = args, kwargs, out
-
-
-def _copy_parameter(parameter, mode):
-    clone = copy.copy(parameter)
-    clone.cleargrad()
-    if mode == 'init' and parameter.array is not None and parameter.initializer is not None:
-        clone.array = None
-        clone.initialize(parameter.shape)
-    return clone
 
 
 class Chain(Link):
@@ -336,23 +348,23 @@ class Chain(Link):
         with self.init_scope():
             setattr(self, name, link)
 
-    def children(self):
-        return (getattr(self, name) for name in sorted(self._children))
+    def _named_children(self):
+        return ((name, getattr(self, name)) for name in sorted(self._children))
 
-    def _copy_children(self, mode):
+    def _copy_children(self):
         self._children = set(self._children)
         for name in self._children:
-            child = getattr(self, name).copy(mode)
+            child = getattr(self, name).copy()
             child.name = name
             object.__setattr__(self, name, child)
 
     def serialize(self, serializer):
         super().serialize(serializer)
-        for child in self.children():
-            child.serialize(serializer[child.name])
+        for name, child in self._named_children():
+            child.serialize(serializer[name])
 
     def __str__(self):
-        return _tree_text(self, [(child.name, child) for child in self.children()])
+        return _tree_text(self, self._named_children())
 
 
 class ChainList(Link):
@@ -391,9 +403,8 @@ class ChainList(Link):
         return any(link is child for child in self._children)
 
     def _rename(self):
-        for i, child in enumerate(self._children):
-            if isinstance(child, Link):
-                child.name = str(i)
+        for name, child in self._named_children():
+            child.name = name
 
     def append(self, link):
         """Add a link to the end."""
@@ -436,25 +447,23 @@ class ChainList(Link):
         """Remove all links."""
         self._children.clear()
 
-    def children(self):
-        return (child for child in self._children if isinstance(child, Link))
+    def _named_children(self):
+        return ((str(i), child) for i, child in enumerate(self._children))
 
-    def _copy_children(self, mode):
-        self._children = [child.copy(mode) if isinstance(child, Link) else child
+    def _copy_children(self):
+        self._children = [child.copy() if isinstance(child, Link) else child
                           for child in self._children]
         self._rename()
 
     def serialize(self, serializer):
         super().serialize(serializer)
-        for child in self.children():
-            child.serialize(serializer[child.name])
+        for name, child in self._named_children():
+            child.serialize(serializer[name])
 
     def __str__(self):
         return _tree_text(self, [(str(i), child) for i, child in enumerate(self._children)])
 
 
 def _tree_text(link, children):
-    if not children:
-        return repr(link)
     lines = [f'  ({name}): {child},'.replace('\n', '\n  ') for name, child in children]
-    return '\n'.join([f'{type(link).__name__}(', *lines, ')'])
+    return repr(link) if not lines else '\n'.join([f'{type(link).__name__}(', *lines, ')'])

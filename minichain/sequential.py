@@ -9,7 +9,19 @@ class Sequential(ChainList):
     """Calls its items one after another; plain functions are allowed between links.
 
     A tuple that one item returns becomes the positional arguments of the next.
+
+    In paths and files the links are numbered as Chainer numbers them, without the functions, and
+    each link after the first goes right behind the place that the first has among all items:
+    links A, B, C have the paths /0, /2, /1, while those of relu, A, B have /0, /1.
     """
+
+    def _named_children(self):
+        links, behind = [], None
+        for i, layer in enumerate(self._children):
+            if isinstance(layer, Link):
+                behind = i + 1 if behind is None else behind
+                links.insert(behind, layer)
+        return ((str(i), link) for i, link in enumerate(links))
 
     def insert(self, index, layer):
         if not callable(layer):
@@ -49,17 +61,13 @@ def _layer_name(layer):
 
 
 def repeat(link, n_repeat, mode='init'):
-    """Return a Sequential of ``n_repeat`` copies of ``link``; of a Sequential, of its items.
+    """Return a Sequential of ``n_repeat`` copies of ``link``.
 
     Args:
         n_repeat: how many; 0 or less gives an empty Sequential.
         mode: as of ``Link.copy``; 'init' draws new initial values.
     """
-    repeated = Sequential()
-    for _ in range(n_repeat):
-        clone = link.copy(mode)
-        repeated.extend(clone if isinstance(link, Sequential) else [clone])
-    return repeated
+    return Sequential(*(link.copy(mode) for _ in range(n_repeat)))
 
 
 Link.repeat = repeat

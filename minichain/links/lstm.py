@@ -58,6 +58,12 @@ class LSTMBase(Chain):
                                             self.forget_bias_init, self.bias_init)):
             fill = get_initializer(initializer)
             bias[:, gate] = generate_array(fill, (size,), xp, bias.dtype, self.device)
+        for parameter in self.params():   # drawn by _draw_params together, not each by itself
+            parameter.initializer = None
+
+    def _draw_params(self):
+        if self.upward.W.array is not None:
+            self._initialize_params()
 
     def _gates(self, x, h):
         """Gate inputs of one step, (N, 4H); x (N, I), h (M, H) with M >= N, or None."""
