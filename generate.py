@@ -226,14 +226,14 @@ def caption_all(photos, encoder, decoder, batch):
     seen, errors = [], []
     with tqdm.tqdm(total=len(photos), unit=' images', disable=None, delay=1) as bar:
         for results in read_batches(photos, encoder, batch):
-            pictures = [result for result in results if isinstance(result, Picture)]
+            read = [result for result in results if isinstance(result, Picture)]
             broken = [result for result in results if not isinstance(result, Picture)]
             for error in broken:
                 report_broken(error)
-            if pictures:
-                captions = decoder(encoder.compute([picture.prepared for picture in pictures]))
+            if read:
+                captions = decoder(encoder.compute([picture.prepared for picture in read]))
                 seen += [(picture._replace(prepared=None), found)
-                         for picture, found in zip(pictures, captions)]
+                         for picture, found in zip(read, captions)]
             errors += broken
             bar.update(len(results))
     return seen, errors
@@ -253,7 +253,7 @@ def print_captions(name, found):
     """Print the captions of a photo with their probabilities."""
     print(name)
     for caption, hypothesis in found:
-        print(f'  {report.percent(hypothesis.probability):>7}  {caption}')
+        print(f'  {pictures.percent(hypothesis.probability):>7}  {caption}')
 
 
 def json_line(name, found):
@@ -272,7 +272,7 @@ def write_files(folder, title, seen):
         for picture, found in seen:
             n_best = [(caption, hypothesis.probability) for caption, hypothesis in found]
             yield pictures.Item(load(io.BytesIO(picture.thumbnail)), found[0][0], n_best,
-                              os.path.basename(picture.name))
+                                os.path.basename(picture.name))
     lines = ''.join(json_line(picture.name, found) for picture, found in seen)
     path = os.path.join(folder, 'captions')
     # names of files may hold bytes that are not UTF-8
