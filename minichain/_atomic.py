@@ -1,6 +1,7 @@
 """Files that are whole or absent: written under a temporary name, flushed to the disk, renamed."""
 import contextlib
 import os
+import re
 import secrets
 
 from minichain.errors import FileError, MinichainError
@@ -58,3 +59,11 @@ def write_atomically(path, data):
     """
     with open_atomically(path) as file:
         file.write(data)
+
+
+def remove_leftovers(folder):
+    """Remove from a folder the unfinished files of writers that were killed."""
+    for name in os.listdir(folder):
+        if re.fullmatch(r'.+\.[0-9a-f]{8}\.tmp', name):
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(folder, name))

@@ -52,6 +52,9 @@ def loss_curve(series, path, title=None, x_label='iteration', y_label='loss (nat
     x_range = (min(xs, default=0), max(xs, default=1))
     x_range = x_range if x_range[0] < x_range[1] else (x_ticks[0], x_ticks[-1])
     y_range = (y_ticks[0], y_ticks[-1])
+    whole = [x for x in x_ticks if float(x).is_integer()]
+    if len(whole) > 1 and all(x.is_integer() for x in xs):      # there is no epoch 1.5
+        x_ticks = whole
 
     def place(x, y):
         left, top, right, bottom = PLOT

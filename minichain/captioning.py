@@ -6,9 +6,12 @@ import numpy as np
 
 from minichain import decoding, text
 from minichain.configuration import no_backprop_mode, using_config
-from minichain.errors import NotFinite
+from minichain.errors import DataError, NotFinite
 from minichain.loss_floor import Loss
 from minichain.packing import pack
+
+ADVICE = ('Start again with a smaller --lr or --clip; the snapshot in the result folder is from '
+          'before')
 
 
 @dataclasses.dataclass
@@ -27,12 +30,48 @@ class CaptionSplit:
     image_of: np.ndarray
     stars: np.ndarray | None
 
+    @classmethod
+    def of(cls, images, features, tokenizer, vocabulary, device):
+        """Make a split: of a list of CaptionedImage and the Features that hold theirs."""
+        names = [image.name for image in images]
+        tokens = [tokens_of(image, tokenizer) for image in images]
+        stars = [image.stars for image in images]
+        return cls(
+            names, device.send(features.of(names)),
+            [vocabulary.encode(caption) for captions in tokens for caption in captions],
+            np.repeat(np.arange(len(images)), [len(captions) for captions in tokens]),
+            None if None in stars else np.concatenate(stars))
+
     def groups(self):
         """Return, for each image, its captions as tuples of ids without BOS and EOS."""
         groups = [[] for _ in self.names]
         for i, ids in zip(self.image_of, self.ids):
             groups[i].append(tuple(ids[1:-1]))
         return groups
+
+
+def tokens_of(image, tokenizer):
+    """Return the captions of a CaptionedImage as token lists: as the data has them, or cut."""
+    return image.tokens or [tokenizer.tokenize(caption) for caption in image.captions]
+
+
+def leave_out(failed, data):
+    """Take images that cannot be read out of the splits of a CaptionData.
+
+    Args:
+        failed: dict, name of an image -> why.
+        data: CaptionData, changed.
+    Returns:
+        list of warnings.
+    Raises:
+        DataError: a split has none left.
+    """
+    for split, images in data.splits.items():
+        data.splits[split] = [image for image in images if image.name not in failed]
+        if not data.splits[split]:
+            raise DataError(f'{data.images.path}: none of the {len(images)} images of the {split} '
+                            f'split can be read: {failed[images[0].name]}. Mend them')
+    return [f'left out: {why}' for why in failed.values()]
 
 
 class Learner:
@@ -62,11 +101,7 @@ class Learner:
         for chunk in chunks:
             chunk = chunk.send(self.device)
             loss, states = self.model.loss(self.model.image(features), chunk, states)
-            nats = float(loss.array)
-            if not math.isfinite(nats):
-                raise NotFinite(
-                    f'the loss became {nats}. Try a smaller --lr or --clip; the snapshot in the '
-                    'result folder is from before')
+            nats = expect_finite(float(loss.array), 'train')
             self.model.cleargrads()
             loss.backward()
             loss.unchain_backward()
@@ -78,7 +113,10 @@ class Learner:
         """Return the Loss on a split; ``shuffled`` shows every caption the image of another."""
         features = split.features
         if shuffled:
-            features = features[np.random.RandomState(0).permutation(len(features))]
+            cycle = np.random.RandomState(0).permutation(len(features))
+            other = np.empty_like(cycle)
+            other[cycle] = np.roll(cycle, 1)
+            features = features[other]
         total = Loss()
         by_length = np.argsort([len(ids) for ids in split.ids], kind='stable')
         with using_config('train', False), no_backprop_mode():
@@ -90,7 +128,14 @@ class Learner:
                 loss, _ = self.model.loss(self.model.image(x), chunk.send(self.device))
                 n = len(chunk.targets)
                 total += Loss(float(loss.array) * n, n, len(ids))
+        expect_finite(total.nats, 'dev or test')
         return total
+
+    def expect_finite(self):
+        """Raise NotFinite if a parameter is NaN or infinite, so that no snapshot keeps it."""
+        for path, param in self.model.namedparams():
+            if not bool(self.device.xp.isfinite(param.array).all()):
+                raise NotFinite(f'parameter {path} became NaN or infinite. {ADVICE}')
 
     def say(self, features, max_length, beam=1, batch=64):
         """Return the best caption for each row of features (N, D), a list of Hypothesis."""
@@ -101,3 +146,10 @@ class Learner:
                 self.model.step, self.model.start(x), len(x), text.BOS, text.EOS, max_length,
                 beam, banned=(text.UNK,))]
         return found
+
+
+def expect_finite(nats, split):
+    """Return a loss, or raise NotFinite if it is NaN or infinite."""
+    if not math.isfinite(nats):
+        raise NotFinite(f'the {split} loss became {nats}. {ADVICE}')
+    return nats

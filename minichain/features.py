@@ -28,11 +28,13 @@ class Features:
         array: float32, (rows, D), read-only memory map; may hold rows of other images too.
         rows: dict, image name -> row.
         failed: dict, name of an image that cannot be read -> why.
+        digests: dict, image name -> sha256 of its file.
     """
 
     array: np.ndarray
     rows: dict
     failed: dict
+    digests: dict
 
     def of(self, names):
         """Gathers the features of several images: names -> float32, (len(names), D)."""
@@ -93,7 +95,7 @@ def cached_features(store, names, compute, key, folder, batch_size=32, prepare=N
         raise DataError(_failure_text(failed, len(names)))
     row_of = {digest: row for row, digest in enumerate(cached.digests)}
     rows = {name: row_of[digest] for name, digest in digests.items() if name not in failed}
-    return Features(cached.array, rows, failed)
+    return Features(cached.array, rows, failed, digests)
 
 
 def _digest_all(store, names, progress):

@@ -78,3 +78,26 @@ def unigram_loss(train, captions, n_vocabulary):
     nats = -np.log(counts / counts.sum())
     words = np.concatenate([ids[1:] for ids in captions])
     return Loss(float(nats[words].sum()), len(words), len(captions))
+
+
+def find_floors(data, splits, n_vocabulary, tokenize):
+    """Return what losses are to be compared with: split -> what -> Loss.
+
+    Args:
+        data: CaptionData; drawn scenes know their true floor.
+        splits: name -> CaptionSplit.
+        n_vocabulary: number of ids.
+        tokenize: function from a caption to its tokens.
+    """
+    floors = {}
+    for name, split in splits.items():
+        if hasattr(data, 'floor'):
+            nats = data.floor(name, tokenize).nats_per_caption * len(split.ids)
+            tokens = sum(len(ids) - 1 for ids in split.ids)
+            floors[name] = {'true entropy floor': Loss(nats, tokens, len(split.ids))}
+            continue
+        floors[name] = {'unigram baseline': unigram_loss(splits['train'].ids, split.ids,
+                                                         n_vocabulary)}
+        if name == 'train':
+            floors[name]['entropy given the image'] = caption_entropy(split.groups())
+    return floors
