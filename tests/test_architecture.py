@@ -23,7 +23,7 @@ DYNAMIC = {
     'benchmarks/__main__.py': 'the benchmark that is named on the command line',
     'benchmarks/frame.py': 'peers, which may be absent',
 }
-LONGEST = 310   # lines of code in a file; the tape has a bound of its own
+LONGEST = 350   # lines of code in a file of the library; the tape has a bound of its own
 SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob('*.py'))
 SOURCES += [ROOT / name for name in ('train.py', 'generate.py')]
 NAMES = {path: '.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__')
