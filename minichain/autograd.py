@@ -44,7 +44,7 @@ class VariableNode:
 
     # What the user calls the creator: of an old-style Function, that and not its adapter.
     creator = property(lambda self: getattr(self.creator_node, 'function', self.creator_node))
-    label = property(lambda self: f'{self.name or ""}{self.shape}, {self.dtype}')
+    label = property(lambda self: f'{self.name or ""}{self.shape or ""}, {self.dtype}'.strip(', '))
 
     def get_variable(self):
         """Return the variable of this node, rebuilt from the retained array if it is gone."""

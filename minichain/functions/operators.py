@@ -142,12 +142,15 @@ class Absolute(Primitive):
 class ConstantOperator(Primitive):
     """One operand and a Python number, which takes the operand's dtype."""
 
+    pattern = ''
+    label = property(lambda self: self.pattern.format(self.value))
+
     def __init__(self, value):
         self.value = value
 
 
 class AddConstant(ConstantOperator):
-    label = '_ + c'
+    pattern = '_ + {}'
 
     def forward(self, arrays):
         x, = arrays
@@ -158,7 +161,7 @@ class AddConstant(ConstantOperator):
 
 
 class SubFromConstant(ConstantOperator):
-    label = 'c - _'
+    pattern = '{} - _'
 
     def forward(self, arrays):
         x, = arrays
@@ -169,7 +172,7 @@ class SubFromConstant(ConstantOperator):
 
 
 class MulConstant(ConstantOperator):
-    label = '_ * c'
+    pattern = '_ * {}'
 
     def forward(self, arrays):
         x, = arrays
@@ -180,7 +183,7 @@ class MulConstant(ConstantOperator):
 
 
 class DivFromConstant(ConstantOperator):
-    label = 'c / _'
+    pattern = '{} / _'
 
     def forward(self, arrays):
         self.retain_inputs((0,))
@@ -193,7 +196,7 @@ class DivFromConstant(ConstantOperator):
 
 
 class PowerConstant(ConstantOperator):
-    label = '_ ** c'
+    pattern = '_ ** {}'
 
     def forward(self, arrays):
         self.retain_inputs((0,))
@@ -206,7 +209,7 @@ class PowerConstant(ConstantOperator):
 
 
 class PowerOfConstant(ConstantOperator):
-    label = 'c ** _'
+    pattern = '{} ** _'
 
     def forward(self, arrays):
         self.retain_outputs((0,))
@@ -240,6 +243,8 @@ def _operator(function, of_constant, reflected=False):
 
 
 def _floor_divide(x, y, reflected=False):
+    if not isinstance(y, Variable):
+        y = _operand(y, x)
     if not isinstance(y, Variable):
         y = _operand(x.xp.asarray(y), x)
     return FloorDiv().apply((y, x) if reflected else (x, y))[0]

@@ -2,6 +2,7 @@
 from minichain.autograd import Primitive
 from minichain.functions._axis import sum_dtype
 from minichain.functions._loss import expect_alike
+from minichain.functions.squared_difference import squared_difference
 
 
 class MeanSquaredError(Primitive):
@@ -19,16 +20,8 @@ class MeanSquaredError(Primitive):
 
 
 def squared_error(x0, x1):
-    """(x0 - x1) ** 2, elementwise.
-
-    Args:
-        x0, x1: float, one shape and dtype.
-    Raises:
-        InvalidType: shapes or dtypes differ.
-    """
-    x0, x1 = expect_alike('squared_error', x0=x0, x1=x1)
-    difference = x0 - x1
-    return difference * difference
+    """:func:`squared_difference` by its other name."""
+    return squared_difference(*expect_alike('squared_error', x0=x0, x1=x1))
 
 
 def mean_squared_error(x0, x1):

@@ -3,6 +3,7 @@ import pytest
 
 import minichain
 from minichain import Variable
+from minichain.errors import InvalidType
 from tests.functions.check import check_function
 
 RANDOM = np.random.RandomState(0)
@@ -15,7 +16,8 @@ def positive(*shape):
 @pytest.mark.parametrize('apply', [
     lambda x, y: x + y, lambda x, y: x - y, lambda x, y: x * y, lambda x, y: x / y,
     lambda x, y: x ** y], ids=['add', 'subtract', 'multiply', 'divide', 'power'])
-@pytest.mark.parametrize('shapes', [((2, 3), (2, 3)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((), (2,))])
+@pytest.mark.parametrize('shapes', [((2, 3), (2, 3)), ((2, 3), (3,)), ((2, 1), (1, 3)),
+                                    ((), (2,))])
 def test_binary_operators_broadcast_and_have_two_orders_of_gradients(apply, shapes):
     check_function(apply, [positive(*shapes[0]), positive(*shapes[1])], apply)
 
@@ -23,8 +25,8 @@ def test_binary_operators_broadcast_and_have_two_orders_of_gradients(apply, shap
 @pytest.mark.parametrize('apply', [
     lambda x: x + 2, lambda x: 2 - x, lambda x: x * 3, lambda x: x / 4, lambda x: 2 / x,
     lambda x: x ** 3, lambda x: 2 ** x, lambda x: -x, abs, lambda x: x - 1.5],
-    ids=['plus', 'from', 'times', 'over', 'inverse', 'power', 'exponential', 'negative', 'absolute',
-         'minus'])
+    ids=['plus', 'from', 'times', 'over', 'inverse', 'power', 'exponential', 'negative',
+         'absolute', 'minus'])
 def test_operators_with_a_number(apply):
     check_function(apply, [positive(2, 3)], apply)
 
@@ -60,7 +62,8 @@ def test_comparison_and_truth_of_a_variable_are_refused():
 
 
 @pytest.mark.parametrize('shapes', [((2, 3), (3, 4)), ((3,), (3, 4)), ((2, 3), (3,)), ((3,), (3,)),
-                                    ((5, 2, 3), (3, 4)), ((5, 2, 3), (5, 3, 4)), ((3,), (5, 3, 4))])
+                                    ((5, 2, 3), (3, 4)), ((5, 2, 3), (5, 3, 4)),
+                                    ((3,), (5, 3, 4))])
 def test_matrix_products_of_all_ranks(shapes):
     a, b = RANDOM.randn(*shapes[0]), RANDOM.randn(*shapes[1])
     check_function(lambda a, b: a @ b, [a, b], lambda a, b: a @ b)
@@ -102,3 +105,20 @@ def test_reshape_and_transpose_take_tuples_and_separate_numbers():
 
 def test_repr_shows_name_and_values():
     assert repr(Variable(np.array([1., 2.]), name='x')) == 'variable x([1., 2.])'
+
+
+def test_labels_show_the_number_and_the_type():
+    x = Variable(np.ones((2, 3), 'f'))
+    for y, label in ((x * 2, '_ * 2'), (x - 2, '_ + -2'), (2 - x, '2 - _'), (x / 2, '_ * 0.5'),
+                     (2 / x, '2 / _'), (x ** 2, '_ ** 2'), (2.5 ** x, '2.5 ** _')):
+        assert y.creator.label == label and y.label == '(2, 3), float32'
+    assert Variable(np.ones((), 'f')).label == 'float32'
+    assert Variable(np.ones((), 'f'), name='loss').label == 'loss, float32'
+
+
+def test_lists_are_refused_by_every_operator():
+    x = Variable(np.ones(3, 'f'))
+    for operator in (lambda x, y: x + y, lambda x, y: x * y, lambda x, y: x // y,
+                     lambda x, y: y // x):
+        with pytest.raises(InvalidType, match='list'):
+            operator(x, [1, 2, 3])
