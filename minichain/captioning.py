@@ -94,6 +94,7 @@ class Learner:
         """Return the features as this learner sees them."""
         return features if self.sees else self.model.feature_mean + 0 * features
 
+    @np.errstate(over='ignore', invalid='ignore')       # the loss is checked
     def update(self, features, ids):
         """Learn one batch: features (N, D) and N captions. Returns the Loss before it."""
         order, chunks = pack(ids, self.n_steps)
@@ -109,6 +110,7 @@ class Learner:
             total += Loss(nats * len(chunk.targets), len(chunk.targets))
         return total
 
+    @np.errstate(over='ignore', invalid='ignore')
     def evaluate(self, split, shuffled=False, batch=256):
         """Return the Loss on a split; ``shuffled`` shows every caption the image of another."""
         features = split.features

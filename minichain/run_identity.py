@@ -12,7 +12,8 @@ from minichain.errors import DataError, FileError, InvalidArgument
 SNAPSHOT = 'snapshot.zip'
 STATE = {'options': dict, 'config': dict, 'iteration': int, 'epoch': int, 'best': dict,
          'losses': dict, 'log': str}
-LEFT_BY_A_RUN = (SNAPSHOT, 'config.json', 'model.npz', 'log.jsonl')
+# Not the log: a run that was killed early may have left nothing else.
+LEFT_BY_A_RUN = (SNAPSHOT, 'config.json', 'model.npz')
 
 
 def digest_of(data, splits, digests):
