@@ -3,10 +3,13 @@ from minichain.errors import InvalidArgument
 from minichain.functions.accuracy import accuracy
 from minichain.functions.softmax_cross_entropy import softmax_cross_entropy
 from minichain.link import Chain
+from minichain.reporter import report
 
 
 class Classifier(Chain):
     """Calls ``predictor`` and measures what it predicts against the label.
+
+    Reports ``loss`` and ``accuracy``, see ``minichain.reporter``.
 
     Args:
         predictor: link or function.
@@ -48,6 +51,8 @@ class Classifier(Chain):
         self.y = self.loss = self.accuracy = None
         self.y = self.predictor(*args, **kwargs)
         self.loss = self.lossfun(self.y, t)
+        report({'loss': self.loss}, self)
         if self.compute_accuracy:
             self.accuracy = self.accfun(self.y, t)
+            report({'accuracy': self.accuracy}, self)
         return self.loss

@@ -5,6 +5,7 @@ import minichain.functions as F
 import minichain.links as L
 from minichain import Sequential
 from minichain.errors import InvalidArgument
+from minichain.reporter import Reporter
 from tests.links.check import check_link
 
 X, T = np.random.RandomState(0).randn(4, 3), np.array([0, 1, 1, 0], 'i')
@@ -43,3 +44,13 @@ def test_a_missing_label_is_named():
         link(X, T)
     with pytest.raises(InvalidArgument, match='label_key'):
         L.Classifier(L.Linear(3, 2), label_key=None)
+
+
+def test_loss_and_accuracy_are_reported():
+    reporter, link, observed = Reporter(), L.Classifier(L.Linear(3, 2)), {}
+    reporter.add_observer('main', link)
+    with reporter, reporter.scope(observed):
+        loss = link(X.astype('f'), T)
+    assert observed['main/loss'].array == loss.array
+    assert observed['main/accuracy'].array == link.accuracy.array
+    assert set(observed) == {'main/loss', 'main/accuracy'}
