@@ -30,7 +30,7 @@ from minichain import (
     training_report,
 )
 from minichain._atomic import remove_leftovers, write_atomically
-from minichain.captioning import CaptionSplit, Learner, leave_out, tokens_of
+from minichain.captioning import CaptionSplit, Learner, leave_out, rows, tokens_of
 from minichain.command_line import Parser, flag, make_folder, number
 from minichain.datasets import captions as caption_files
 from minichain.datasets import scenes
@@ -319,7 +319,7 @@ class Run:
         options, split = self.options, self.splits['train']
         left = 1 - self.iteration / (options.epochs * self.batches.n_batches)
         ids = [split.ids[i] for i in examples]
-        features = split.features[split.image_of[examples]]
+        features = rows(split.features, split.image_of[examples])
         for name, learner in self.learners.items():
             # So dropout depends on the iteration alone, and a resumed run draws the same.
             learner.device.xp.random.seed(

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from minichain import decoding, text
+from minichain.backend import get_device_from_array
 from minichain.configuration import no_backprop_mode, using_config
 from minichain.errors import DataError, NotFinite
 from minichain.loss_floor import Loss
@@ -48,6 +49,11 @@ class CaptionSplit:
         for i, ids in zip(self.image_of, self.ids):
             groups[i].append(tuple(ids[1:-1]))
         return groups
+
+
+def rows(features, indexes):
+    """Return rows of features, on whichever device, by NumPy indexes."""
+    return features[get_device_from_array(features).send(indexes)]
 
 
 def tokens_of(image, tokenizer):
@@ -98,7 +104,7 @@ class Learner:
     def update(self, features, ids):
         """Learn one batch: features (N, D) and N captions. Returns the Loss before it."""
         order, chunks = pack(ids, self.n_steps)
-        features, states, total = self.look(features[order]), None, Loss(captions=len(ids))
+        features, states, total = self.look(rows(features, order)), None, Loss(captions=len(ids))
         for chunk in chunks:
             chunk = chunk.send(self.device)
             loss, states = self.model.loss(self.model.image(features), chunk, states)
@@ -118,7 +124,7 @@ class Learner:
             cycle = np.random.RandomState(0).permutation(len(features))
             other = np.empty_like(cycle)
             other[cycle] = np.roll(cycle, 1)
-            features = features[other]
+            features = rows(features, other)
         total = Loss()
         by_length = np.argsort([len(ids) for ids in split.ids], kind='stable')
         with using_config('train', False), no_backprop_mode():
@@ -126,7 +132,7 @@ class Learner:
                 part = by_length[start:start + batch]
                 ids = [split.ids[i] for i in part]
                 order, (chunk,) = pack(ids)
-                x = self.look(features[split.image_of[part[order]]])
+                x = self.look(rows(features, split.image_of[part[order]]))
                 loss, _ = self.model.loss(self.model.image(x), chunk.send(self.device))
                 n = len(chunk.targets)
                 total += Loss(float(loss.array) * n, n, len(ids))
