@@ -181,6 +181,18 @@ def test_send_copies_only_what_is_elsewhere(gpu):
     assert CpuDevice().send(there) is not there
 
 
+def test_an_array_of_another_gpu_is_copied_to_this_one(gpu):
+    class Elsewhere(gpu.ndarray):
+        device = strict_cupy.Device(1)
+
+        def copy(self):
+            return gpu.array(self)
+
+    elsewhere = Elsewhere(np.arange(3.))
+    sent = GpuDevice(0).send(elsewhere)
+    assert type(sent) is gpu.ndarray and sent.tolist() == [0, 1, 2] and sent.device.id == 0
+
+
 def test_to_cpu_and_to_gpu_are_there_and_back(gpu):
     x = np.arange(6, dtype=np.float16).reshape(2, 3)
     there = to_gpu(x)

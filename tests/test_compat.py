@@ -206,3 +206,32 @@ def test_force_array_makes_arrays_of_scalars_and_leaves_arrays():
     assert compat.force_array(x) is x and compat.force_array(x, 'd').dtype == np.float64
     y = compat.force_array(np.float32(3))
     assert type(y) is np.ndarray and y.shape == () and y.dtype == np.float32
+
+
+@pytest.fixture
+def chainer_installed(monkeypatch):
+    monkeypatch.setattr(sys, 'meta_path', list(sys.meta_path))
+    monkeypatch.setattr(sys, 'argv', list(sys.argv))
+    monkeypatch.setattr(sys, 'path', list(sys.path))
+    compat.install_chainer()
+    yield
+    for name in [name for name in sys.modules if name.split('.')[0] in ('chainer', 'chainerx')]:
+        del sys.modules[name]
+
+
+def test_chainers_modules_are_found_where_ours_are(chainer_installed):
+    assert importlib.import_module('chainer.links').Linear is minichain.links.Linear
+    assert importlib.import_module('chainer.backends.cuda').to_cpu is minichain.cuda.to_cpu
+    for name in ('chainer.nothing', 'chainer.nothing.below'):
+        with pytest.raises(ModuleNotFoundError):
+            importlib.import_module(name)
+    with pytest.raises(AttributeError):
+        importlib.import_module('chainer.links').__wrapped__  # noqa: B018
+
+
+def test_main_runs_a_script_with_its_arguments(chainer_installed, tmp_path, capsys):
+    (tmp_path / 'script.py').write_text(
+        'import sys, chainer\nprint(__name__, sys.argv[1:], chainer.config.train)\n')
+    sys.argv = ['compat', str(tmp_path / 'script.py'), '--unit', '3']
+    compat.main()
+    assert capsys.readouterr().out == "__main__ ['--unit', '3'] True\n"
