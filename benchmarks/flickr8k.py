@@ -7,6 +7,7 @@ import collections
 import dataclasses
 import math
 import statistics
+import sys
 import time
 
 import numpy as np
@@ -25,7 +26,6 @@ from models.caption_generator import CaptionGenerator
 LAYER, TOKENIZER, THRESHOLD = 'fire9/concat', 'words', 3
 WIDTH, DROPOUT, LR, BATCH, CLIP, INJECT = 256, .5, 1e-3, 64, 5., 'state'
 EPOCHS, PATIENCE = 25, 4        # at most; and without a better dev loss before it ends
-TEXT_EPOCHS = 5                 # over captions of training images that are not here
 BEAM, MAX_LENGTH = 3, 30
 NEIGHBOURS = 20
 SEEDS = 0, 1, 2
@@ -99,12 +99,10 @@ def batches_of(ids, seed):
     return BucketIterator(range(len(ids)), [len(caption) for caption in ids], BATCH, seed=seed)
 
 
-def learn_epoch(learner, batches, ids, features_of):
-    """Learn all batches of an epoch; features_of(indexes) -> features, a row a caption."""
-    for _ in range(batches.n_batches):
-        batch = batches.next()
-        order, (chunk,) = pack([ids[i] for i in batch])
-        learner.learn(features_of(batch)[order], chunk)
+def learn(learner, ids, features):
+    """Learn one batch: id arrays and features, a row a caption."""
+    order, (chunk,) = pack(ids)
+    learner.learn(features[order], chunk)
 
 
 def judge(learner, split, features):
@@ -120,13 +118,13 @@ def judge(learner, split, features):
     return nats / tokens
 
 
-def train(learner, data, seed, blind=False, text_epochs=0, epochs=EPOCHS):
+def train(learner, data, seed, blind=False, more_text=False, epochs=EPOCHS):
     """Train and score on dev and test.
 
     Args:
         blind: every image looks like the mean of all.
-        text_epochs: passes over captions of training images that are not here, with the mean of
-            all images, before the others.
+        more_text: after each batch, learn one of captions whose training image is not here, with
+            the mean of all images in its place.
     Returns:
         (scores, epoch): a number for each of SCORES, at the best epoch by dev loss.
     """
@@ -135,12 +133,15 @@ def train(learner, data, seed, blind=False, text_epochs=0, epochs=EPOCHS):
 
     def look(split):
         return np.tile(mean, (len(split.features), 1)) if blind else split.features
-    extra = batches_of(data.extra, seed + 1000) if text_epochs else None
-    for _ in range(text_epochs):
-        learn_epoch(learner, extra, data.extra, lambda batch: np.tile(mean, (len(batch), 1)))
+    extra = batches_of(data.extra, seed + 1000) if more_text else None
     batches, best, features = batches_of(train.ids, seed), (math.inf, 0), look(train)
     for epoch in range(1, epochs + 1):
-        learn_epoch(learner, batches, train.ids, lambda batch: features[train.image_of[batch]])
+        for _ in range(batches.n_batches):
+            batch = batches.next()
+            learn(learner, [train.ids[i] for i in batch], features[train.image_of[batch]])
+            if more_text:
+                batch = extra.next()
+                learn(learner, [data.extra[i] for i in batch], np.tile(mean, (len(batch), 1)))
         loss = judge(learner, dev, look(dev))
         if loss < best[0]:
             best, weights = (loss, epoch), learner.get_weights()
@@ -184,7 +185,7 @@ def measure(data, quick=False):
                   'of test captions',
                   ['model', 'seed', 'epoch', *SCORES, 'CPU s'])
     train_split, test = data.splits['train'], data.splits['test']
-    seeds, epochs, text_epochs = (SEEDS[:1], 1, 1) if quick else (SEEDS, EPOCHS, TEXT_EPOCHS)
+    seeds, epochs = (SEEDS[:1], 1) if quick else (SEEDS, EPOCHS)
     found = collections.defaultdict(list)
 
     def add(name, seed, learner, **how):
@@ -192,6 +193,8 @@ def measure(data, quick=False):
         np.random.seed(seed)
         scores, epoch = train(learner, data, seed, epochs=epochs, **how)
         found[name].append(scores)
+        print(f'{name}, seed {seed}: dev {scores["dev"]:.4f}, test CIDEr {scores["CIDEr"]:.3f}',
+              file=sys.stderr)
         table.add(name, seed, epoch, *(scores[what] for what in SCORES),
                   round(time.process_time() - start, 1))
     torch = find_peer('torch')
@@ -202,7 +205,7 @@ def measure(data, quick=False):
             add(library, seed, learner)
     kinds = {'image-blind': {'blind': True}}
     if data.extra:
-        kinds['with more text'] = {'text_epochs': text_epochs}
+        kinds['with more text'] = {'more_text': True}
     for name, how in kinds.items():
         for seed in seeds:
             add(name, seed, MinichainLearner(make_model(data, seed), LR, CLIP), **how)
