@@ -84,10 +84,9 @@ class Convolution2D(ConvolutionBase):
 
     @classmethod
     def from_params(cls, W, b=None, stride=1, pad=0, nobias=False, *, dilate=1, groups=1):
-        """Return a layer with given filters W (O, C / groups, kh, kw) and bias b (O,) or None."""
-        W, b = as_array(W), as_array(b)
-        return cls(W.shape[1] * groups, W.shape[0], W.shape[2:], stride, pad,
-                   nobias or b is None, initialW=W, initial_bias=b, dilate=dilate, groups=groups)
+        """Return a layer with given filters W (O, C / groups, kh, kw) and bias b (O,), None: 0."""
+        return cls(W.shape[1] * groups, W.shape[0], W.shape[2:], stride, pad, nobias, as_array(W),
+                   as_array(b), dilate=dilate, groups=groups)
 
     def forward(self, x):
         """Convolve images (N, C, H, W) -> (N, O, OH, OW)."""
@@ -129,6 +128,13 @@ class ConvolutionND(ConvolutionBase):
         super().__init__(ndim, in_channels, out_channels, ksize, stride, pad, nobias, initialW,
                          initial_bias, dilate, groups)
         self.cover_all = cover_all
+
+    @classmethod
+    def from_params(cls, W, b=None, stride=1, pad=0, nobias=False, *, cover_all=False, dilate=1,
+                    groups=1):
+        """Return a layer with given filters W (O, C / groups, ksize...) and b (O,), None: 0."""
+        return ConvolutionND(W.ndim - 2, W.shape[1] * groups, W.shape[0], W.shape[2:], stride, pad,
+                             nobias, as_array(W), as_array(b), cover_all, dilate, groups)
 
     def forward(self, x):
         """Convolve x (N, C, size...) -> (N, O, out...)."""

@@ -1,5 +1,6 @@
 """A table with a trained row for every id."""
 from minichain import initializers
+from minichain.autograd import as_array
 from minichain.functions.embed_id import embed_id
 from minichain.initializer import get_initializer
 from minichain.link import Link
@@ -24,6 +25,11 @@ class EmbedID(Link):
         with self.init_scope():
             self.W = Parameter(get_initializer(
                 initialW, initializers.Normal(1.)), (in_size, out_size))
+
+    @classmethod
+    def from_params(cls, W, ignore_label=None):
+        """Return a table with given rows W (V, E)."""
+        return cls(*W.shape, as_array(W), ignore_label)
 
     @property
     def printable_specs(self):

@@ -1,5 +1,6 @@
 """A fully connected layer."""
 from minichain import initializers
+from minichain.autograd import as_array
 from minichain.functions.linear import linear
 from minichain.initializer import get_initializer
 from minichain.link import Link
@@ -32,6 +33,11 @@ class Linear(Link):
                 0 if initial_bias is None else initial_bias, out_size)
         if in_size is not None:
             self._initialize_params(in_size)
+
+    @classmethod
+    def from_params(cls, W, b=None, nobias=False):
+        """Return a layer with given weights W (O, I) and bias b (O,), None: 0."""
+        return cls(W.shape[1], W.shape[0], nobias, as_array(W), as_array(b))
 
     def _initialize_params(self, in_size):
         self.W.initialize((self.out_size, in_size))

@@ -61,12 +61,14 @@ def test_the_dilated_convolution_has_its_own_order_of_arguments():
     assert (link.pad, link.dilate) == ((1, 1), (2, 2))
 
 
-def test_a_layer_is_made_of_given_filters():
-    W, b = RANDOM.randn(3, 4, 2, 2).astype('f'), RANDOM.randn(3).astype('f')
-    link = L.Convolution2D.from_params(W, b, stride=2)
+@pytest.mark.parametrize('kind, axes', [(L.Convolution2D, 2), (L.ConvolutionND, 3)])
+def test_a_layer_is_made_of_given_filters(kind, axes):
+    W, b = RANDOM.randn(3, 4, *[2] * axes).astype('f'), RANDOM.randn(3).astype('f')
+    link = kind.from_params(W, b, stride=2, groups=3)
     np.testing.assert_array_equal(link.W.array, W)
     np.testing.assert_array_equal(link.b.array, b)
-    assert link.stride == (2, 2) and L.Convolution2D.from_params(W).b is None
+    assert link.stride == (2,) * axes and link.W.array is not W
+    assert not kind.from_params(W).b.array.any() and kind.from_params(W, nobias=True).b is None
 
 
 def test_groups_that_do_not_divide_are_refused():

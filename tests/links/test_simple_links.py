@@ -30,6 +30,17 @@ def test_linear():
     assert link.W.array.tolist() == [[1, 2], [3, 4]] and link.b.array.tolist() == [5, 5]
 
 
+def test_links_are_made_of_given_values():
+    W, b = RANDOM.randn(2, 3).astype('f'), RANDOM.randn(2).astype('f')
+    link = L.Linear.from_params(W, b)
+    np.testing.assert_array_equal(link.W.array, W)
+    np.testing.assert_array_equal(link.b.array, b)
+    assert not L.Linear.from_params(W).b.array.any()
+    assert L.Linear.from_params(W, nobias=True).b is None
+    link = L.EmbedID.from_params(W, ignore_label=-1)
+    np.testing.assert_array_equal(link(np.array([1, -1])).array, [W[1], [0, 0, 0]])
+
+
 def test_embed_id():
     check_link(lambda: L.EmbedID(5, 3), [np.array([[1, 4], [0, 1]], 'i')],
                lambda link, x: link.W.array[x])
