@@ -116,6 +116,9 @@ def test_a_persistent_value_is_not_a_parameter_and_can_change_sides():
     with link.init_scope():
         link.W = Parameter(0., (1,))
     assert [path for path, _ in link.namedparams()] == ['/V', '/W']
+    keys = []
+    link.serialize(lambda key, value: keys.append(key))
+    assert keys == ['V', 'W', 'count']
     with pytest.raises(InvalidArgument, match="no attribute 'nothing'"):
         link.register_persistent('nothing')
 
