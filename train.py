@@ -135,8 +135,10 @@ that is there is never replaced.
                                            'that are given must be those of the run')
     add('--cache', help='folder of computed image features (default: result/features)')
     add('--device', help='cpu, cuda or cuda:1 (default: cpu)')
-    add('--quiet', action='store_true', help='no progress bars')
+    add('--quiet', action='store_true', help='no progress bars, which only terminals get')
     given = vars(parser.parse_args(argv))
+    if not sys.stderr.isatty():
+        given['quiet'] = True
     for name in {'data', 'images', 'weights', 'prototxt', 'cache'} & set(given):
         given[name] = os.path.abspath(given[name])
     return given
@@ -297,7 +299,7 @@ class Run:
         started, done, every = time.perf_counter(), 0, self.options.snapshot_every
         with tqdm.tqdm(total=self.batches.n_batches, initial=self.batches.current_position,
                        desc=f'epoch {self.epoch + 1}/{self.options.epochs}', unit=' batches',
-                       leave=False, disable=self.options.quiet or None) as bar:
+                       leave=False, disable=self.options.quiet) as bar:
             while not self.is_finished() and not interruption.raised:
                 examples = self.batches.next()
                 self.update(examples)
@@ -399,15 +401,15 @@ def test(run):
 
 def main(argv=None):
     """Train, test, report."""
-    given, state = parse_arguments(argv), None
+    given = parse_arguments(argv)
     if 'resume' in given:
-        state = run_identity.load_run(given['resume'])
-        options = resume_options(given, state[1]['options'])
+        before = run_identity.load_run(given['resume'])
+        options = resume_options(given, before[1]['options'])
     else:
         options = settle_options(given)
+        before = run_identity.find_run(options.out, arguments_of(options))
     device = minichain.get_device(options.device)
     device.use()
-    there = state is None and run_identity.expect_no_other(options.out, arguments_of(options))
     make_folder(options.out)
     remove_leftovers(options.out)
     encoder = ImageEncoder(options.weights, options.prototxt, options.layer, device)
@@ -426,10 +428,9 @@ def main(argv=None):
     splits = {name: CaptionSplit.of(images, features, tokenizer, vocabulary, device)
               for name, images in data.splits.items()}
     config = describe(options, data, splits, features, vocabulary, encoder)
-    before = state[1]['config'] if state else there
     if before:
         run_identity.expect_equal(
-            run_identity.identity_of(before), run_identity.identity_of(config),
+            run_identity.identity_of(before[1]['config']), run_identity.identity_of(config),
             f'{options.out} holds a run of other data or another network',
             'Put the old files back, or start a new run in another --out')
     np.random.seed(options.seed)
@@ -439,11 +440,12 @@ def main(argv=None):
     floors = loss_floor.find_floors(data, splits, len(vocabulary), tokenizer.tokenize)
     training_report.print_floors(floors)
     run = Run(options, data, splits, vocabulary, tokenizer, config, learners)
-    if state is None:
-        run.begin(floors)
+    if before and ('resume' in given or before[1]['epoch'] < options.epochs):
+        run.restore(*before)
+        print(f'resumed  at iteration {run.iteration}, epoch {run.epoch}; to begin anew, remove '
+              f'{options.out}')
     else:
-        run.restore(*state)
-        print(f'resumed  at iteration {run.iteration}, epoch {run.epoch}')
+        run.begin(floors)
     resume = f'python train.py --resume {options.out}'
     try:
         run.train()

@@ -72,25 +72,23 @@ def load_run(folder):
     return arrays, state
 
 
-def expect_no_other(folder, arguments):
-    """Raise unless a folder is free for a new run; one of the same options may be there.
+def find_run(folder, arguments):
+    """Return the snapshot of a run with the same arguments in a folder, None if it is free.
 
-    Returns:
-        config of the run that is there, or None.
     Raises:
         InvalidArgument: another run is there.
     """
-    advice = f'Name another --out, or remove {folder}'
     if not any(os.path.exists(os.path.join(folder, name)) for name in LEFT_BY_A_RUN):
         return None
+    advice = f'Name another --out, or remove {folder}'
     try:
-        config = load_run(folder)[1]['config']
-        before = {flag(name): value for name, value in config['arguments'].items()}
-        identity_of(config)
+        found = load_run(folder)
+        before = {flag(name): value for name, value in found[1]['config']['arguments'].items()}
+        identity_of(found[1]['config'])
     except (DataError, FileError, KeyError, TypeError, AttributeError):
         raise InvalidArgument(f'{folder} holds files that are not those of a whole run. {advice}'
                               ) from None
     expect_equal(before, {flag(name): value for name, value in arguments.items()},
                  f'{folder} holds another run',
                  f'{advice}; --resume {folder} goes on with the run that is there')
-    return config
+    return found

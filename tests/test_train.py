@@ -19,6 +19,7 @@ from minichain import captioning, snapshot
 from minichain.caffe.writer import save as save_caffe
 from minichain.datasets import scenes
 from minichain.errors import FileError
+from tests import strict_cupy
 from tests.tiny_captions import arguments, run, start, wait, write_data
 from tests.tiny_result import PREPROCESSING, inner_product, layer, weights, write_cnn
 
@@ -159,6 +160,17 @@ def test_twenty_iterations_are_ten_and_ten(tmp_path, options):
     assert run('--resume', tmp_path / 'other', '--iterations', 20, '--quiet') == 0
     assert load(tmp_path / 'other')[1]['iteration'] == 20
     assert_same_run(tmp_path / 'other', tmp_path / 'out')
+
+
+def test_the_path_of_the_gpu_goes_on_exactly_too_and_its_snapshots_need_no_gpu(tmp_path):
+    argv = ['--device', 'cuda', '--iterations']
+    with strict_cupy.installed():
+        assert run(*arguments(tmp_path, *argv, 10)) == 0
+        assert run(*arguments(tmp_path, *argv, 8, out='other')) == 0
+        assert run('--resume', tmp_path / 'other', '--iterations', 10, '--quiet') == 0
+        assert_same_run(tmp_path / 'other', tmp_path / 'out')
+    assert run('--resume', tmp_path / 'other', '--device', 'cpu', '--quiet') == 0
+    assert load(tmp_path / 'other')[1]['epoch'] == 3
 
 
 def iteration_of(folder):
@@ -338,10 +350,21 @@ def test_what_is_no_snapshot_is_refused(finished, tmp_path, capfd):
 
 # A folder that holds a run -----------------------------------------------------------------------
 
-def test_the_same_run_may_be_made_anew_in_its_folder(tmp_path):
+def test_the_same_command_makes_a_finished_run_anew(finished, tmp_path):
+    argv = arguments(tmp_path, '--epochs', 1)
+    assert run(*argv) == 0
+    first = load(tmp_path / 'out')
+    assert run(*argv, '--iterations', 4) == 0
+    assert load(tmp_path / 'out')[1]['iteration'] == 4
+    assert run(*argv) == 0
+    assert without_times(load(tmp_path / 'out')[1]['log']) == without_times(first[1]['log'])
+
+
+def test_the_same_command_goes_on_with_an_interrupted_run(tmp_path, capfd):
     assert run(*arguments(tmp_path, '--iterations', 16)) == 0
+    assert run(*arguments(tmp_path, '--iterations', 7, out='other')) == 0
     assert run(*arguments(tmp_path, '--iterations', 16, out='other')) == 0
-    assert run(*arguments(tmp_path, '--iterations', 16)) == 0
+    assert 'resumed  at iteration 7, epoch 1; to begin anew, remove' in capfd.readouterr().out
     assert_same_run(tmp_path / 'out', tmp_path / 'other')
 
 
