@@ -73,11 +73,6 @@ OPTIONS = {
 }
 CHOICES = {'inject': INJECT, 'decay': ('none', 'linear'), 'tokenizer': tuple(text.TOKENIZERS)}
 
-# What may differ between a run and its continuation: where it happens and for how long. Of files
-# the content decides, and is compared when it has been read.
-UNTIED = ('resume', 'out', 'cache', 'device', 'quiet', 'iterations', 'snapshot_every', 'strict',
-          'data', 'images', 'weights', 'prototxt', 'layer')
-
 
 def parse_arguments(argv=None):
     """Return the options that are given, as a dict."""
@@ -171,24 +166,6 @@ def settle_options(given):
     return argparse.Namespace(**{**options, 'out': os.path.join('result', name), **given})
 
 
-def resume_options(given, stored):
-    """Return the options of the run that a snapshot is of; those given must be the same."""
-    if 'out' in given:
-        raise InvalidArgument('--resume FOLDER goes on in FOLDER; leave out --out')
-    tied = {flag(name): value for name, value in given.items()
-            if name not in UNTIED or (name == 'data' and stored['data'] is None)}
-    run_identity.expect_equal(
-        {flag(name): value for name, value in stored.items()}, tied,
-        f'--resume {given["resume"]}: the options of the run expected, got others',
-        'Leave them out, or start a new run')
-    return argparse.Namespace(**{**stored, 'iterations': None, 'out': given['resume'], **given})
-
-
-def arguments_of(options):
-    """Return the options that make the run what it is, as a dict."""
-    return {name: value for name, value in vars(options).items() if name not in UNTIED}
-
-
 def load_captions(options):
     """Return the captioned images, from files or drawn."""
     if options.data is None:
@@ -213,7 +190,7 @@ def describe(options, data, splits, features, vocabulary, encoder):
         'tokenizer': options.tokenizer, 'encoder': encoder.description,
         'data': {'source': data.source,
                  'digest': run_identity.digest_of(data, splits, features.digests)},
-        'arguments': arguments_of(options)}
+        'arguments': run_identity.arguments_of(options)}
 
 
 def make_learner(config, options, split, device, sees):
@@ -404,10 +381,10 @@ def main(argv=None):
     given = parse_arguments(argv)
     if 'resume' in given:
         before = run_identity.load_run(given['resume'])
-        options = resume_options(given, before[1]['options'])
+        options = run_identity.resume_options(given, before[1]['options'])
     else:
         options = settle_options(given)
-        before = run_identity.find_run(options.out, arguments_of(options))
+        before = run_identity.find_run(options.out, run_identity.arguments_of(options))
     device = minichain.get_device(options.device)
     device.use()
     make_folder(options.out)

@@ -2,6 +2,7 @@
 
 A run may go on (and a result may be replaced) only where these are those that it began with.
 """
+import argparse
 import hashlib
 import os
 
@@ -14,6 +15,36 @@ STATE = {'options': dict, 'config': dict, 'iteration': int, 'epoch': int, 'best'
          'losses': dict, 'log': str}
 # Not the log: a run that was killed early may have left nothing else.
 LEFT_BY_A_RUN = (SNAPSHOT, 'config.json', 'model.npz')
+
+# What may differ between a run and its continuation: where it happens and for how long. Of files
+# the content decides, and is compared when it has been read.
+UNTIED = ('resume', 'out', 'cache', 'device', 'quiet', 'iterations', 'snapshot_every', 'strict',
+          'data', 'images', 'weights', 'prototxt', 'layer')
+
+
+def arguments_of(options):
+    """Return the options (a namespace) that make a run what it is, as a dict."""
+    return {name: value for name, value in vars(options).items() if name not in UNTIED}
+
+
+def resume_options(given, stored):
+    """Return the options to go on with, as a namespace.
+
+    Args:
+        given: dict of the options that were given, 'resume' among them; those that make the run
+            what it is must be the same as then.
+        stored: dict of the options of the run.
+    Raises:
+        InvalidArgument: an option is another one than then.
+    """
+    if 'out' in given:
+        raise InvalidArgument('--resume FOLDER goes on in FOLDER; leave out --out')
+    tied = {flag(name): value for name, value in given.items()
+            if name not in UNTIED or (name == 'data' and stored.get('data') is None)}
+    expect_equal({flag(name): value for name, value in stored.items()}, tied,
+                 f'--resume {given["resume"]}: the options of the run expected, got others',
+                 'Leave them out, or start a new run')
+    return argparse.Namespace(**{**stored, 'iterations': None, 'out': given['resume'], **given})
 
 
 def digest_of(data, splits, digests):
