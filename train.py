@@ -96,9 +96,9 @@ examples:
   python train.py ~/flickr8k --weights squeezenet_v1.0.caffemodel --layer pool10
   python generate.py photo.jpg --model result/flickr8k
 
-The exit code is 0 after a whole run, 2 after an error, 130 after Ctrl-C or a polite kill; both of
-these leave a snapshot. A run of the same options may be made anew in its --out; a different run
-that is there is never replaced.
+The same command again goes on with a run that was interrupted, and makes one that was finished
+anew; a different run that is in --out is never replaced. The exit code is 0 after a run, 2 after
+an error, 130 after Ctrl-C or a polite kill, which leaves a snapshot.
 """)
     add = parser.add_argument
     add('data', nargs='?', metavar='DATA', help='captioned images; without it, scenes drawn here')

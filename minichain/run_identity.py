@@ -44,7 +44,8 @@ def resume_options(given, stored):
     expect_equal({flag(name): value for name, value in stored.items()}, tied,
                  f'--resume {given["resume"]}: the options of the run expected, got others',
                  'Leave them out, or start a new run')
-    return argparse.Namespace(**{**stored, 'iterations': None, 'out': given['resume'], **given})
+    return argparse.Namespace(**{**stored, 'iterations': None, 'quiet': False,
+                                 'out': given['resume'], **given})
 
 
 def digest_of(data, splits, digests):
