@@ -198,6 +198,13 @@ def measure(data, quick=False):
         table.add(name, seed, epoch, *(scores[what] for what in SCORES),
                   round(time.process_time() - start, 1))
     torch = find_peer('torch')
+    if torch is None:
+        table.notes.append(missing('torch')[1])
+    else:
+        worst = largest_difference(data)
+        table.notes.append(
+            f"without dropout, {STEPS} updates: losses differ from PyTorch's by {worst:.1e} at "
+            f'most, relative; bar {TOLERANCE:g} {"met" if worst <= TOLERANCE else "MISSED"}')
     for seed in seeds:
         for library, learner in make_learners(make_model(data, seed), LR, CLIP).items():
             if library == 'torch':
@@ -220,13 +227,7 @@ def measure(data, quick=False):
             'a human against the others': score(test, [group[0] for group in test.tokens],
                                                 [group[1:] for group in test.tokens])}.items():
         table.add(name, None, None, *(scores.get(what) for what in SCORES), None)
-    if torch is None:
-        table.notes.append(missing('torch')[1])
-    else:
-        worst = largest_difference(data)
-        table.notes.append(
-            f"without dropout, {STEPS} updates: losses differ from PyTorch's by {worst:.1e} at "
-            f'most, relative; bar {TOLERANCE:g} {"met" if worst <= TOLERANCE else "MISSED"}')
+    if torch is not None:
         table.notes += compare_with_torch(found)
     return judge_bars(table, found)
 

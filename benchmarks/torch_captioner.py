@@ -2,12 +2,15 @@
 
 Import it only where torch is installed.
 """
+import math
+
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
+EPSILON = 1e-8      # of Adam
 
 class TorchCaptioner(nn.Module):
     """The same model with the weights that a CaptionGenerator of one LSTM has now.
@@ -87,10 +90,14 @@ class TorchCaptioner(nn.Module):
 
 
 class TorchLearner:
-    """A TorchCaptioner with Adam; methods and arguments as of MinichainLearner."""
+    """A TorchCaptioner with Adam; methods and arguments as of MinichainLearner.
+
+    Epsilon stands beside sqrt(v) here as in Chainer, beside sqrt(v / (1 - beta2^t)) in PyTorch;
+    its ``eps`` is set for every step so that both compute the same.
+    """
 
     def __init__(self, model, lr=1e-3, clip=None):
-        self.model, self.clip = TorchCaptioner(model), clip
+        self.model, self.clip, self.updates = TorchCaptioner(model), clip, 0
         self.optimizer = torch.optim.Adam(self.model.trained(), lr=lr)
 
     def learn(self, features, chunk, states=None):
@@ -101,6 +108,9 @@ class TorchLearner:
         loss.backward()
         if self.clip is not None:
             nn.utils.clip_grad_norm_(self.model.trained(), self.clip)
+        self.updates += 1
+        for group in self.optimizer.param_groups:
+            group['eps'] = EPSILON / math.sqrt(1 - group['betas'][1] ** self.updates)
         self.optimizer.step()
         return loss.item(), tuple(state.detach().numpy() for state in after)
 

@@ -1,7 +1,6 @@
 import json
 import subprocess
 import sys
-import time
 import types
 
 import numpy as np
@@ -173,7 +172,7 @@ def test_both_libraries_judge_decode_and_learn_alike(inject):
         for name, learner in learners.items():
             states[name], scores[name] = learner.step(states[name], np.full(4, word))
         np.testing.assert_allclose(scores['minichain'], scores['torch'], atol=1e-5)
-    for _ in range(5):
+    for _ in range(50):
         ours, theirs = (learners[name].learn(x, chunk) for name in ('minichain', 'torch'))
         assert ours[0] == pytest.approx(theirs[0], rel=1e-5)
 
@@ -252,9 +251,8 @@ def test_flickr8k_without_data_says_what_it_needs():
     assert ['--data, a folder with captions and images', 'missing'] in flickr8k.run(QUICK).rows
 
 
-def test_the_package_runs_as_a_command_with_one_thread(tmp_path):
-    start = time.perf_counter()
+def test_the_package_runs_as_a_command_with_one_thread():
     done = subprocess.run([sys.executable, '-m', 'benchmarks', 'flickr8k'], capture_output=True,
                           text=True, cwd=import_time.ROOT)
     assert done.returncode == 0 and 'missing' in done.stdout, done.stderr
-    assert '1 BLAS thread' in done.stdout and time.perf_counter() - start < 60
+    assert '1 BLAS thread' in done.stdout
