@@ -160,16 +160,21 @@ def evaluate(model, split, n, seed):
 
 
 def scale_units(model, scenes):
-    """Scale every unit of fc7 to a mean of 1 where its attribute holds; a ReLU allows it."""
+    """Scale the units of each attribute to a mean of 1 where they hold; a ReLU allows it.
+
+    All units of an attribute get the same factor, so the largest one stays the largest.
+    """
     x, t = batch_of(scenes)
     with minichain.no_backprop_mode():
         y = np.maximum(model(x).array, 0)
-    units = [t[:, i] == value for i, values in enumerate(ATTRIBUTES.values())
-             for value in range(1, 1 + len(values))]
-    for i, holds in enumerate(units):
-        mean = y[holds, i].mean() if y[holds, i].any() else 1    # a unit may never have woken
-        model.fc7.W.array[i] /= mean
-        model.fc7.b.array[i] /= mean
+    start = 0
+    for i, values in enumerate(ATTRIBUTES.values()):
+        units = slice(start, start + len(values))
+        holds = t[:, i, None] == np.arange(1, 1 + len(values))
+        mean = y[:, units][holds].mean() or 1    # 0 where no unit has woken
+        model.fc7.W.array[units] /= mean
+        model.fc7.b.array[units] /= mean
+        start = units.stop
 
 
 def train(model, arguments):
