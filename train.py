@@ -52,7 +52,7 @@ OPTIONS = {
     'threshold': (number(int, 1), 1, 3, 'words seen fewer times in the training captions become '
                   '<UNK>'),
     'embed': (number(int, 1), 128, 256, 'length of a word embedding'),
-    'hidden': (number(int, 1), 256, 256, 'width of the LSTM'),
+    'hidden': (number(int, 1), 192, 256, 'width of the LSTM'),
     'layers': (number(int, 1), 1, 1, 'LSTMs on top of each other'),
     'dropout': (number(float, 0, below=1), 0., .5, 'ratio on embeddings and LSTM outputs while '
                 'training'),
@@ -60,7 +60,7 @@ OPTIONS = {
     'bptt': (number(int, 0), 0, 0, 'steps of truncated backpropagation through time; 0: whole '
              'captions'),
     'batch': (number(int, 1), 64, 64, 'captions in a batch'),
-    'epochs': (number(int, 1), 12, 25, 'passes over the training captions'),
+    'epochs': (number(int, 1), 5, 25, 'passes over the training captions'),
     'lr': (number(float, 0), 4e-3, 1e-3, "Adam's step size alpha"),
     'decay': (str, 'linear', 'none', 'of the step size over the run: none, or down to 0'),
     'clip': (number(float, 0), 5., 5., 'the global norm that gradients are clipped to; 0: not at '
@@ -169,7 +169,7 @@ def settle_options(given):
 def load_captions(options):
     """Return the captioned images, from files or drawn."""
     if options.data is None:
-        return scenes.load(options.language, seed=options.seed)
+        return scenes.load(options.language, seed=options.seed, captions_per_image=4)
     data = caption_files.load(options.data, images=options.images, strict=options.strict,
                               split_seed=options.seed)
     if data.warning:
