@@ -529,7 +529,7 @@ def test_boke_data_is_drawn_by_its_stars(tmp_path, capfd):
 def test_drawn_scenes_run_without_data(tmp_path, monkeypatch, language):
     monkeypatch.chdir(tmp_path)
     load_all = scenes.load
-    monkeypatch.setattr(scenes, 'load', lambda language, seed: load_all(
+    monkeypatch.setattr(scenes, 'load', lambda language, seed, captions_per_image: load_all(
         language, 40, 8, 8, 8, seed, side=32))
     w = weights()
     save_caffe(tmp_path / 'scenes.caffemodel', tmp_path / 'scenes.prototxt', [
