@@ -2,6 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# The matrices here are small: one BLAS thread is about as fast as two, and does not stall where
+# other programs use the processor too.
+export OPENBLAS_NUM_THREADS ?= 1
+
 .PHONY: demo test test-all check bench clean
 
 .venv/installed: setup.cfg
