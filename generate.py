@@ -28,7 +28,8 @@ from minichain.image import encode_jpeg, load
 from minichain.image_encoder import ImageEncoder
 from minichain.image_store import open_images
 from minichain.serializers import load_npz
-from minichain.text import BOS, EOS, UNK, get_tokenizer
+from minichain.text import get_tokenizer
+from minichain.vocabulary import BOS, EOS, UNK
 from models.caption_generator import CaptionGenerator
 
 ROOT = os.path.dirname(os.path.abspath(__file__))

@@ -26,7 +26,6 @@ from minichain import (
     result_folder,
     run_identity,
     snapshot,
-    text,
     training_report,
 )
 from minichain._atomic import remove_leftovers, write_atomically
@@ -40,7 +39,9 @@ from minichain.image_encoder import ImageEncoder
 from minichain.interruption import Interruption
 from minichain.iterators import BucketIterator
 from minichain.loss_floor import Loss
+from minichain.text import TOKENIZERS, get_tokenizer
 from minichain.training_log import TrainingLog
+from minichain.vocabulary import Vocabulary
 from models.caption_generator import INJECT, CaptionGenerator
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
@@ -71,7 +72,7 @@ OPTIONS = {
     'samples': (number(int, 0), 4, 4, 'dev images whose captions are shown as they evolve'),
     'seed': (number(int, 0, below=2 ** 32), 0, 0, 'of everything random'),
 }
-CHOICES = {'inject': INJECT, 'decay': ('none', 'linear'), 'tokenizer': tuple(text.TOKENIZERS)}
+CHOICES = {'inject': INJECT, 'decay': ('none', 'linear'), 'tokenizer': tuple(TOKENIZERS)}
 
 
 def parse_arguments(argv=None):
@@ -398,10 +399,10 @@ def main(argv=None):
         progress=not options.quiet, on_error='raise' if options.strict else 'skip')
     for warning in leave_out(features.failed, data):
         print(f'train.py: warning: {warning}', file=sys.stderr)
-    tokenizer = text.get_tokenizer(options.tokenizer)
-    vocabulary = text.Vocabulary.build([tokens for image in data.splits['train']
-                                        for tokens in tokens_of(image, tokenizer)],
-                                       options.threshold)
+    tokenizer = get_tokenizer(options.tokenizer)
+    vocabulary = Vocabulary.build([tokens for image in data.splits['train']
+                                   for tokens in tokens_of(image, tokenizer)],
+                                  options.threshold)
     splits = {name: CaptionSplit.of(images, features, tokenizer, vocabulary, device)
               for name, images in data.splits.items()}
     config = describe(options, data, splits, features, vocabulary, encoder)

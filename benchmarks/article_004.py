@@ -17,7 +17,7 @@ from benchmarks.learners import make_learners
 from minichain import loss_floor
 from minichain.iterators import BucketIterator
 from minichain.packing import pack
-from minichain.text import BOS, EOS, SPECIAL_TOKENS
+from minichain.vocabulary import BOS, EOS, SPECIAL_TOKENS
 from models.caption_generator import CaptionGenerator
 
 WORDS = 2000                # the vocabulary, BOS, EOS and UNK not counted

@@ -15,12 +15,14 @@ import numpy as np
 from benchmarks.frame import Table, find_peer, missing
 from benchmarks.learners import MinichainLearner, make_learners
 from benchmarks.neighbours import consensus, nearest
-from minichain import decoding, metrics, text
+from minichain import decoding, metrics
 from minichain.datasets import captions as caption_files
 from minichain.features import cached_features
 from minichain.image_encoder import ImageEncoder
 from minichain.iterators import BucketIterator
 from minichain.packing import pack
+from minichain.text import get_tokenizer
+from minichain.vocabulary import BOS, EOS, UNK, Vocabulary
 from models.caption_generator import CaptionGenerator
 
 LAYER, TOKENIZER, THRESHOLD = 'fire9/concat', 'words', 3
@@ -56,13 +58,13 @@ class Data:
     """Splits 'train', 'dev', 'test', the vocabulary, and training captions without an image."""
 
     splits: dict
-    vocabulary: text.Vocabulary
+    vocabulary: Vocabulary
     extra: list
 
 
 def load(options):
     """Return the Data in the folder ``--data``, features computed by ``--weights``."""
-    tokenize = text.get_tokenizer(TOKENIZER).tokenize
+    tokenize = get_tokenizer(TOKENIZER).tokenize
     data = caption_files.load(options.data)
     encoder = ImageEncoder(options.weights, layer=LAYER)
     names = [image.name for images in data.splits.values() for image in images]
@@ -77,7 +79,7 @@ def load(options):
 
 def make_data(splits, extra):
     """Return Data of splits, with the vocabulary of the captions whose images are here."""
-    vocabulary = text.Vocabulary.build(
+    vocabulary = Vocabulary.build(
         [caption for group in splits['train'].tokens for caption in group], THRESHOLD)
     for split in splits.values():
         split.encode(vocabulary)
@@ -150,8 +152,8 @@ def train(learner, data, seed, blind=False, more_text=False, epochs=EPOCHS):
     learner.set_weights(weights)
     permuted = look(dev)[np.random.RandomState(0).permutation(len(dev.features))]
     said = [found[0].words for found in decoding.beam_search(
-        learner.step, learner.start(look(test)), len(test.features), text.BOS, text.EOS,
-        MAX_LENGTH, beam=BEAM, banned=(text.UNK,))]
+        learner.step, learner.start(look(test)), len(test.features), BOS, EOS, MAX_LENGTH,
+        beam=BEAM, banned=(UNK,))]
     return {'dev': best[0], 'shuffling costs': judge(learner, dev, permuted) - best[0],
             **score(test, [data.vocabulary.decode(words) for words in said])}, best[1]
 

@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 
-from minichain import decoding, text
+from minichain import decoding
 from minichain.backend import get_device_from_array
 from minichain.configuration import no_backprop_mode, using_config
 from minichain.errors import DataError, NotFinite
 from minichain.loss_floor import Loss
 from minichain.packing import pack
+from minichain.vocabulary import BOS, EOS, UNK
 
 ADVICE = ('Start again with a smaller --lr or --clip; the snapshot in the result folder is from '
           'before')
@@ -151,8 +152,8 @@ class Learner:
         for start in range(0, len(features), batch):
             x = self.look(features[start:start + batch])
             found += [best for best, *_ in decoding.beam_search(
-                self.model.step, self.model.start(x), len(x), text.BOS, text.EOS, max_length,
-                beam, banned=(text.UNK,))]
+                self.model.step, self.model.start(x), len(x), BOS, EOS, max_length, beam,
+                banned=(UNK,))]
         return found
 
 

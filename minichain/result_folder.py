@@ -15,7 +15,8 @@ from minichain._atomic import write_atomically
 from minichain.errors import DataError, FileError, InvalidArgument
 from minichain.image_encoder import check_description
 from minichain.serializers import save_npz
-from minichain.text import TOKENIZERS, Vocabulary
+from minichain.text import TOKENIZERS
+from minichain.vocabulary import Vocabulary
 
 FORMAT, VERSION = 'minichain caption generator', 1
 CONFIG, VOCABULARY, MODEL = 'config.json', 'vocabulary.json', 'model.npz'

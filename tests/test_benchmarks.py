@@ -9,8 +9,8 @@ import pytest
 from benchmarks import __main__ as main
 from benchmarks import article_004, flickr8k, frame, import_time, neighbours, tape
 from benchmarks.learners import MinichainLearner, make_learners
-from minichain import text
 from minichain.packing import pack
+from minichain.vocabulary import BOS, EOS
 from models.caption_generator import CaptionGenerator
 
 QUICK = types.SimpleNamespace(quick=True, data=None, weights=None, cache=None)
@@ -113,7 +113,7 @@ def test_article_captions_are_reproducible_and_follow_their_law():
     captions = [ids for group in groups for ids in group]
     for ids, same in zip(captions, (ids for group in again[1] for ids in group)):
         np.testing.assert_array_equal(ids, same)
-        assert ids[0] == text.BOS and ids[-1] == text.EOS and 7 <= len(ids) <= 18
+        assert ids[0] == BOS and ids[-1] == EOS and 7 <= len(ids) <= 18
         assert ids[1:-1].min() >= 3
     words = np.concatenate([ids[1:-1] for ids in captions])
     assert (words < 3 + 100).mean() > .4     # the hundred frequent ones

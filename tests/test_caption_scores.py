@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minichain import caption_scores, text
+from minichain import caption_scores
 from minichain.caption_scores import Caption
 from minichain.decoding import Hypothesis
+from minichain.text import get_tokenizer
+from minichain.vocabulary import Vocabulary
 
 CAPTIONS = [Caption('a.png', ['a', 'red', 'cat', 'sits'], 'a red cat sits', .5, .9),
             Caption('b.png', ['一', '匹'], '一匹', .25, .8)]
@@ -22,10 +24,10 @@ class Images:
 
 
 def test_hypotheses_become_words_with_the_mean_probability_of_a_word():
-    vocabulary = text.Vocabulary(['a', 'cat'])
+    vocabulary = Vocabulary(['a', 'cat'])
     caption, = caption_scores.in_words(
         ['x.png'], [Hypothesis((3, 4), math.log(.125), 0.)], vocabulary,
-        text.get_tokenizer('words'))
+        get_tokenizer('words'))
     assert caption[:3] == ('x.png', ['a', 'cat'], 'a cat')
     assert caption.probability == pytest.approx(.125)
     assert caption.per_word == pytest.approx(.5)        # .5 ** 3: two words and the end

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 import minichain
-from minichain import text
 from minichain.captioning import CaptionSplit, Learner, leave_out, rows, tokens_of
 from minichain.datasets.captions import CaptionedImage
 from minichain.errors import DataError, NotFinite
+from minichain.text import get_tokenizer
+from minichain.vocabulary import UNK, Vocabulary
 from models.caption_generator import CaptionGenerator
 from tests import strict_cupy
 
@@ -108,7 +109,7 @@ def test_captions_do_not_depend_on_the_batch():
     learner, x = make_learner(), features(7, seed=3)
     assert [found.words for found in learner.say(x, 6, beam=2)] == \
         [found.words for found in learner.say(x, 6, beam=2, batch=2)]
-    assert all(text.UNK not in found.words for found in learner.say(x, 6))
+    assert all(UNK not in found.words for found in learner.say(x, 6))
 
 
 def test_a_loss_or_parameter_that_is_not_finite_is_an_error():
@@ -137,19 +138,19 @@ class Table:
 def test_a_split_is_made_of_images_with_their_captions():
     images = [CaptionedImage('7', ['a red cat', 'a cat'], stars=[1, 2]),
               CaptionedImage('8', ['red'], stars=[5])]
-    vocabulary = text.Vocabulary(['a', 'cat'])
-    split = CaptionSplit.of(images, Table(), text.get_tokenizer('words'), vocabulary,
+    vocabulary = Vocabulary(['a', 'cat'])
+    split = CaptionSplit.of(images, Table(), get_tokenizer('words'), vocabulary,
                             minichain.get_device('cpu'))
     assert split.names == ['7', '8'] and split.features.tolist() == [[7.], [8.]]
     assert [ids.tolist() for ids in split.ids] == [[1, 3, 0, 4, 2], [1, 3, 4, 2], [1, 0, 2]]
     assert split.image_of.tolist() == [0, 0, 1] and split.stars.tolist() == [1, 2, 5]
     images[1].stars = None
-    assert CaptionSplit.of(images, Table(), text.get_tokenizer('words'), vocabulary,
+    assert CaptionSplit.of(images, Table(), get_tokenizer('words'), vocabulary,
                            minichain.get_device('cpu')).stars is None
 
 
 def test_tokens_of_the_data_come_before_those_of_the_tokenizer():
-    words = text.get_tokenizer('words')
+    words = get_tokenizer('words')
     assert tokens_of(CaptionedImage('a', ['Red cat.']), words) == [['red', 'cat']]
     assert tokens_of(CaptionedImage('a', ['Red cat.'], [['Red', 'cat.']]), words) == \
         [['Red', 'cat.']]

@@ -15,7 +15,7 @@ import generate
 from minichain import decoding, image, result_folder
 from minichain.image_encoder import ImageEncoder
 from minichain.serializers import load_npz, save_npz
-from minichain.text import BOS, EOS, UNK, Vocabulary
+from minichain.vocabulary import BOS, EOS, UNK, Vocabulary
 from models.caption_generator import CaptionGenerator
 from tests import strict_cupy
 from tests.tiny_result import WORDS, write_cnn, write_result

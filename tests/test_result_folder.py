@@ -9,7 +9,7 @@ from minichain import result_folder
 from minichain.errors import DataError, FileError, InvalidArgument
 from minichain.image_encoder import ImageEncoder
 from minichain.serializers import load_npz
-from minichain.text import Vocabulary
+from minichain.vocabulary import Vocabulary
 from models.caption_generator import CaptionGenerator
 from tests.tiny_result import WORDS, config_of, write_cnn, write_result
 

@@ -5,7 +5,7 @@ from minichain import result_folder
 from minichain.caffe.writer import save
 from minichain.image import Preprocessing
 from minichain.image_encoder import ImageEncoder
-from minichain.text import Vocabulary
+from minichain.vocabulary import Vocabulary
 from models.caption_generator import CaptionGenerator
 
 PREPROCESSING = Preprocessing((4, 6), 'BGR', (104., 117., 123.), .01)
