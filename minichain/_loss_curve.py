@@ -20,7 +20,9 @@ def loss_curve(series, path, title=None, x_label='iteration', y_label='loss (nat
                references=None):
     """Draw curves such as train and dev loss into a PNG of 1280 x 720 pixels.
 
-    A value that is not finite breaks its line and is marked by a red cross at the top of the plot.
+    Where the values span more than a factor of 8, as with shuffled images beside a floor, the axis
+    is logarithmic. A value that is not finite breaks its line and is marked by a red cross at the
+    top of the plot.
 
     Args:
         series: dict label -> list of (x, y), drawn in this order; an empty list is named only.
@@ -48,10 +50,12 @@ def loss_curve(series, path, title=None, x_label='iteration', y_label='loss (nat
     xs = [x for values in points.values() for x, _ in values if math.isfinite(x)]
     ys = [y for _, y in finite] + list(references.values())
     x_ticks = ticks(min(xs, default=0), max(xs, default=1), 8)
-    y_ticks = ticks(min(ys, default=0), max(ys, default=1), 7)
+    wide = min(ys, default=0) > 0 and max(ys) > 8 * min(ys)
+    scale = math.log if wide else float
+    y_ticks = (log_ticks if wide else ticks)(min(ys, default=0), max(ys, default=1), 7)
     x_range = (min(xs, default=0), max(xs, default=1))
     x_range = x_range if x_range[0] < x_range[1] else (x_ticks[0], x_ticks[-1])
-    y_range = (y_ticks[0], y_ticks[-1])
+    y_range = (scale(y_ticks[0]), scale(y_ticks[-1]))
     whole = [x for x in x_ticks if float(x).is_integer()]
     if len(whole) > 1 and all(x.is_integer() for x in xs):      # there is no epoch 1.5
         x_ticks = whole
@@ -59,7 +63,7 @@ def loss_curve(series, path, title=None, x_label='iteration', y_label='loss (nat
     def place(x, y):
         left, top, right, bottom = PLOT
         return (left + (x - x_range[0]) / (x_range[1] - x_range[0]) * (right - left),
-                bottom - (y - y_range[0]) / (y_range[1] - y_range[0]) * (bottom - top))
+                bottom - (scale(y) - y_range[0]) / (y_range[1] - y_range[0]) * (bottom - top))
 
     labels = [_typography.clean(text) for text in
               (title or '', x_label, y_label, *points, *references)]
@@ -83,6 +87,16 @@ def ticks(low, high, about):
     step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [i * step for i in range(first, last + 1)]
+
+
+def log_ticks(low, high, about):
+    """Numbers 1, 2 and 5 times powers of ten that enclose a range, or the powers alone."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    factors = (1, 2, 5) if len(powers) <= about / 2 + 1 else (1,)
+    numbers = [factor * 10. ** power for power in powers for factor in factors]
+    first = max((i for i, n in enumerate(numbers) if n <= low), default=0)
+    last = next((i for i, n in enumerate(numbers) if n >= high), len(numbers) - 1)
+    return numbers[first:last + 1]
 
 
 def tick_label(value, step):
@@ -142,9 +156,10 @@ def _text(picture, face_path, labels, names, references, x_ticks, y_ticks, x_ran
     draw.text((left, 22), _typography.shorten(title, large, WIDTH - 2 * left), INK, large)
     draw.text((left, top - 26), y_label, SOFT, small, anchor='ls')
     draw.text((right, bottom + 60), x_label, SOFT, small, anchor='rs')
+    even = math.isclose(y_ticks[-1] - y_ticks[-2], y_ticks[1] - y_ticks[0])
     for y in y_ticks:
-        draw.text((left - 12, place(x_range[0], y)[1]), tick_label(y, y_ticks[1] - y_ticks[0]),
-                  SOFT, small, anchor='rm')
+        text = tick_label(y, y_ticks[1] - y_ticks[0]) if even else f'{y:g}'
+        draw.text((left - 12, place(x_range[0], y)[1]), text, SOFT, small, anchor='rm')
     for x in x_ticks:
         if x_range[0] <= x <= x_range[1]:
             draw.text((place(x, y_ticks[0])[0], bottom + 12),

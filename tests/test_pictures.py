@@ -280,3 +280,20 @@ def test_ticks_are_round_and_span_the_range(low, high, expected):
     (1e-7, 1e-7, '1e-07'), (2e9, 1e9, '2e+09')])
 def test_tick_labels_have_the_decimals_of_their_step(value, step, text):
     assert _loss_curve.tick_label(value, step) == text
+
+
+@pytest.mark.parametrize('low, high, expected', [
+    (.19, 5.1, [.1, .2, .5, 1, 2, 5, 10]), (1, 10, [1, 2, 5, 10]),
+    (1e-6, 1, [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, .1, 1]), (.3, 3, [.2, .5, 1, 2, 5])])
+def test_logarithmic_ticks_enclose_the_range(low, high, expected):
+    np.testing.assert_allclose(_loss_curve.log_ticks(low, high, 7), expected)
+
+
+def test_a_floor_far_below_a_curve_stands_apart_from_the_axis(tmp_path):
+    path = tmp_path / 'loss.png'
+    pictures.loss_curve({'dev': [(1, .25), (2, .21)], 'shuffled': [(1, 4.), (2, 5.)]}, path,
+                        references={'floor': .19})
+    image = np.asarray(Image.open(path).convert('RGB')).astype(int)
+    blue = [int(c, 16) for c in ('0b', '6f', 'b8')]
+    rows = np.nonzero((abs(image[:640, 92:1030] - blue).sum(axis=2) < 30).any(axis=1))[0]
+    assert 640 - rows.max() > 60   # a linear axis would leave 21 pixels
