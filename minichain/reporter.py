@@ -27,7 +27,7 @@ class Reporter:
 
         reporter, observation = Reporter(), {}
         reporter.add_observer('main', model)
-        with reporter, reporter.scope(observation):
+        with reporter.scope(observation):
             loss = model(x)                     # calls report({'loss': ...}, self)
         observation                             # {'main/loss': ...}
 
@@ -48,10 +48,11 @@ class Reporter:
 
     @contextlib.contextmanager
     def scope(self, observation):
-        """Reports in this ``with`` block go into the dict `observation`."""
+        """Reports in this ``with`` block come here and go into the dict `observation`."""
         outer, self.observation = self.observation, observation
         try:
-            yield
+            with self:
+                yield
         finally:
             self.observation = outer
 

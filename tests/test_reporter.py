@@ -36,6 +36,19 @@ def test_reports_go_under_the_names_of_observers():
     assert reporter.observation == {'a': 1}
 
 
+def test_a_scope_of_a_reporter_makes_it_the_current_one():
+    outer, inner, observation = Reporter(), Reporter(), {}
+    with outer:
+        with inner.scope(observation):
+            report({'a': 1})
+        report({'b': 2})
+    assert observation == {'a': 1} and outer.observation == {'b': 2} and not inner.observation
+    with pytest.raises(ZeroDivisionError), inner.scope({}):
+        raise ZeroDivisionError
+    with pytest.raises(InvalidArgument, match='no reporter is active'):
+        reporting.get_current_reporter()
+
+
 def test_reporters_nest_and_belong_to_a_thread():
     outer, inner = Reporter(), Reporter()
     with outer:
