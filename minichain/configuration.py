@@ -65,6 +65,9 @@ class GlobalConfig:
         _check_name(name)
         setattr(LocalConfig, name, value)
 
+    def __delattr__(self, name):
+        delattr(LocalConfig, name)
+
     def show(self):
         """Print every switch and its value."""
         for name in _names():
@@ -77,8 +80,9 @@ def _names():
 
 
 def _check_name(name):
-    if not name.startswith('_') and name not in vars(LocalConfig):
-        raise AttributeError(f"config has no switch '{name}'; there are: {', '.join(_names())}")
+    if not name.startswith(('_', 'user_')) and name not in vars(LocalConfig):
+        raise AttributeError(f"config has no switch '{name}'; there are: {', '.join(_names())}; "
+                             'a switch of your own begins with user_')
 
 
 config = LocalConfig()
@@ -106,13 +110,13 @@ thread_state = ThreadState()
 @contextlib.contextmanager
 def using_config(name, value, config=config):
     """Set ``config.<name>`` to ``value`` inside a ``with`` block."""
-    own = vars(config)
-    had, previous = name in own, getattr(config, name)
+    own = vars(LocalConfig if config is global_config else config)
+    had, previous = name in own, getattr(config, name, None)
     setattr(config, name, value)
     try:
         yield
     finally:
-        if had or config is global_config:
+        if had:
             setattr(config, name, previous)
         else:
             delattr(config, name)

@@ -58,6 +58,22 @@ def test_an_unknown_switch_is_refused_with_the_list_of_those_there_are(settings)
         pass
 
 
+def test_a_switch_of_the_users_own_begins_with_user_and_is_as_the_others(clean):
+    assert not hasattr(config, 'user_beam')
+    with using_config('user_beam', 5):
+        assert config.user_beam == 5 and not in_another_thread(
+            lambda: hasattr(config, 'user_beam'))
+        with using_config('user_beam', 6):
+            assert config.user_beam == 6
+        assert config.user_beam == 5
+    assert not hasattr(config, 'user_beam')
+    with using_config('user_beam', 5, global_config):
+        assert in_another_thread(lambda: config.user_beam) == 5 == global_config.user_beam
+    assert not hasattr(global_config, 'user_beam')
+    with pytest.raises(AttributeError, match="'beam'.* a switch of your own begins with user_"):
+        config.beam = 5
+
+
 def test_using_config_restores_also_after_an_error_and_when_nested(clean):
     with pytest.raises(ZeroDivisionError), using_config('train', False):
         with using_config('train', 'inner'):
