@@ -11,13 +11,14 @@ from minichain._version import __version__
 from minichain.autograd import (
     FunctionNode, Variable, VariableNode, as_array, as_variable, grad)
 from minichain.backend import get_array_module, get_device, to_cpu, to_gpu, using_device
+from minichain.chain import Chain, ChainList
 from minichain.configuration import (
     config, force_backprop_mode, get_dtype, get_function_hooks, global_config, is_debug,
     no_backprop_mode, set_debug, using_config, using_debug)
 from minichain.function import Function
 from minichain.function_hook import FunctionHook
 from minichain.initializer import Initializer
-from minichain.link import Chain, ChainList, Link
+from minichain.link import Link
 from minichain.link_hook import LinkHook
 from minichain.optimizer import GradientMethod, Hyperparameter, Optimizer, UpdateRule
 from minichain.reporter import (

@@ -1,4 +1,4 @@
-"""Chainer's module paths, where a room of this library has another name than in Chainer."""
+"""Chainer's module paths and names, where a room of this library is another than in Chainer."""
 import importlib
 import sys
 import types
@@ -9,9 +9,16 @@ ALIASES = {   # Chainer's path below the package -> ours
     'function_node': 'autograd',
     'links.caffe': 'caffe',
     'links.caffe.caffe_function': 'caffe',
+    'serializer': 'serializers.base',
     'utils': 'compat',
     'utils.argument': 'compat',
+    'utils.conv': 'functions.windows',
     'utils.type_check': 'type_check',
+}
+NAMES = {   # room -> names that Chainer has there too, and where they are
+    'link': ('chain', 'Chain ChainList'),
+    'optimizer': ('optimizer_hooks', 'GradientClipping GradientHardClipping GradientLARS '
+                                     'GradientNoise Lasso WeightDecay'),
 }
 
 
@@ -27,9 +34,15 @@ class Alias(types.ModuleType):
         below = f'{self.__name__}.{name}'
         if below in sys.modules:
             return sys.modules[below]
+        if name == '__all__':
+            return dir(self)
         if name.startswith('__') and name != '__version__':
             raise AttributeError(name)   # what the import system asks of a module
         return getattr(importlib.import_module(self._target), name)
+
+    def __dir__(self):
+        names = dir(importlib.import_module(self._target))
+        return [name for name in names if not name.startswith('_')]
 
 
 def install():
@@ -40,3 +53,7 @@ def install():
         parent, _, last = name.rpartition('.')
         if parent in sys.modules and not isinstance(sys.modules[parent], Alias):
             setattr(sys.modules[parent], last, sys.modules[name])
+    for room, (home, names) in NAMES.items():
+        for name in names.split():
+            setattr(sys.modules[f'minichain.{room}'], name,
+                    getattr(sys.modules[f'minichain.{home}'], name))

@@ -194,7 +194,7 @@ def get_device(specifier):
     if text in ('cpu', '@numpy', '-1'):
         return CpuDevice()
     gpu = re.fullmatch(r'(?:cuda:|@cupy:)?(\d+)|cuda|gpu|@cupy', text)
-    if gpu is None or isinstance(specifier, bool):
+    if gpu is None:
         raise InvalidArgument(f'{specifier!r} is not a device; write cpu, cuda, cuda:1, or '
                               "Chainer's -1, 0, @numpy, @cupy:0")
     return GpuDevice(int(gpu.group(1) or 0))

@@ -16,6 +16,7 @@ import numpy as np
 
 from minichain.aliases import Alias
 from minichain.errors import InvalidArgument
+from minichain.functions.windows import get_conv_outsize, get_deconv_outsize  # noqa: F401
 
 
 class ChainerFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -87,6 +88,12 @@ def main():
     parser.add_argument('script', help='a Python file that imports chainer')
     parser.add_argument('arguments', nargs=argparse.REMAINDER, help='what the script is given')
     options = parser.parse_args()
+    try:
+        with open(options.script, 'rb'):
+            pass
+    except OSError as error:
+        reason = 'it is a folder' if isinstance(error, IsADirectoryError) else error.strerror
+        parser.error(f'{options.script}: {reason}; a Python file expected')
     install_chainer()
     sys.argv = [options.script, *options.arguments]
     sys.path.insert(0, options.script.rpartition('/')[0] or '.')

@@ -1,8 +1,9 @@
 """Sequential: a list of links and functions called one after another."""
 import inspect
 
+from minichain.chain import ChainList
 from minichain.errors import InvalidType
-from minichain.link import ChainList, Link
+from minichain.link import Link
 
 
 class Sequential(ChainList):

@@ -131,6 +131,11 @@ def test_chainers_module_paths_are_modules_and_attributes(path):
     ('utils.argument', 'parse_kwargs', 'compat'),
     ('utils.type_check', 'expect prod eval', 'type_check'),
     ('optimizer', 'Optimizer GradientMethod UpdateRule', 'optimizer'),
+    ('optimizer', 'WeightDecay Lasso GradientClipping GradientHardClipping GradientNoise '
+     'GradientLARS', 'optimizer_hooks'),
+    ('link', 'Chain ChainList', 'chain'),
+    ('serializer', 'AbstractSerializer Serializer Deserializer', 'serializers.base'),
+    ('utils.conv', 'get_conv_outsize get_deconv_outsize', 'functions.windows'),
     ('function', 'Function', 'function'),
 ])
 def test_names_under_chainers_paths_are_those_of_our_rooms(path, names, home):
@@ -186,6 +191,20 @@ def test_importing_the_library_leaves_the_name_chainer_alone():
     assert done.stdout == '[]\n', done.stderr
 
 
+@pytest.mark.parametrize('name, reason', [('missing.py', 'No such file'), ('.', 'folder')])
+def test_a_script_that_is_not_there_is_one_line_and_exit_code_2(tmp_path, name, reason):
+    done = run([name], tmp_path)
+    assert done.returncode == 2 and not done.stdout
+    assert 'Traceback' not in done.stderr and f'{name}: ' in done.stderr.splitlines()[-1]
+    assert reason in done.stderr
+
+
+def test_a_missing_file_inside_the_script_is_the_scripts_own(tmp_path):
+    (tmp_path / 'bad.py').write_text("open('missing.txt')\n")
+    done = run(['bad.py'], tmp_path)
+    assert done.returncode == 1 and 'bad.py' in done.stderr and 'missing.txt' in done.stderr
+
+
 def test_an_error_in_the_script_is_the_scripts_own(tmp_path):
     (tmp_path / 'bad.py').write_text('import chainer\nchainer.functions.relu([1.])\n')
     done = run(['bad.py'], tmp_path)
@@ -227,6 +246,14 @@ def test_chainers_modules_are_found_where_ours_are(chainer_installed):
             importlib.import_module(name)
     with pytest.raises(AttributeError):
         importlib.import_module('chainer.links').__wrapped__  # noqa: B018
+
+
+def test_a_star_imports_the_names_of_an_alias_and_dir_lists_them(chainer_installed):
+    names = {}
+    exec('from chainer.functions import *; from chainer.backends.cuda import *', names)
+    assert names['relu'] is minichain.functions.relu and names['to_cpu'] is minichain.cuda.to_cpu
+    assert 'relu' in dir(importlib.import_module('chainer.functions'))
+    assert '_Reporters' not in importlib.import_module('chainer.reporter').__all__
 
 
 def test_main_runs_a_script_with_its_arguments(chainer_installed, tmp_path, capsys):

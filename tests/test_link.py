@@ -86,6 +86,14 @@ def test_registration_happens_inside_the_scope_only_and_scopes_nest():
     assert [path for path, _ in link.namedparams()] == ['/W']
 
 
+def test_a_link_in_a_link_that_is_no_chain_is_an_attribute_only():
+    link = Link()
+    with link.init_scope():
+        link.child, link.W = Scale(), Parameter(0., (1,))
+    assert [path for path, _ in link.namedparams()] == ['/W'] and link.child.name is None
+    assert list(link.links()) == [link]
+
+
 def test_a_forgotten_super_call_is_named():
     class Hasty(Link):
         def __init__(self):

@@ -12,8 +12,9 @@ from minichain.caffe.layers import BOTTOMS, LAYERS, TOPS
 from minichain.caffe.layers.weights import Statistics
 from minichain.caffe.network import read_network
 from minichain.caffe.schema import ENUMS, FIELDS, Message
+from minichain.chain import Chain
 from minichain.errors import DataError, InvalidArgument, MinichainError
-from minichain.link import Chain, Link
+from minichain.link import Link
 from minichain.variable import Parameter
 
 # Layers that bring data from elsewhere: their tops are inputs of the network.

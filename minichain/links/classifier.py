@@ -1,8 +1,8 @@
 """A model together with its loss and its accuracy."""
+from minichain.chain import Chain
 from minichain.errors import InvalidArgument
 from minichain.functions.accuracy import accuracy
 from minichain.functions.softmax_cross_entropy import softmax_cross_entropy
-from minichain.link import Chain
 from minichain.reporter import report
 
 

@@ -1,7 +1,7 @@
 """A convolution that learns where to look."""
+from minichain.chain import Chain
 from minichain.functions.deformable_convolution_2d_sampler import deformable_convolution_2d_sampler
 from minichain.functions.windows import as_ints
-from minichain.link import Chain
 from minichain.links.convolution import Convolution2D, ConvolutionBase
 
 

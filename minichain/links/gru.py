@@ -1,8 +1,8 @@
 """Gated recurrent unit layers, by the step."""
 from minichain.autograd import as_variable
+from minichain.chain import Chain
 from minichain.functions.hyperbolic import tanh
 from minichain.functions.sigmoid import sigmoid
-from minichain.link import Chain
 from minichain.links.linear import Linear
 
 

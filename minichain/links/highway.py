@@ -1,7 +1,7 @@
 """A fully connected layer with a way around it."""
+from minichain.chain import Chain
 from minichain.functions.relu import relu
 from minichain.functions.sigmoid import sigmoid
-from minichain.link import Chain
 from minichain.links.linear import Linear
 
 

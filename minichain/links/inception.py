@@ -1,10 +1,10 @@
 """Blocks of GoogLeNet: convolutions of several sizes side by side."""
+from minichain.chain import Chain
 from minichain.errors import InvalidArgument
 from minichain.functions.average_pooling import average_pooling_2d
 from minichain.functions.concat import concat
 from minichain.functions.max_pooling import max_pooling_2d
 from minichain.functions.relu import relu
-from minichain.link import Chain
 from minichain.links.batch_normalization import BatchNormalization
 from minichain.links.convolution import Convolution2D
 

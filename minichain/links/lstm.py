@@ -3,6 +3,7 @@ import numpy as np
 
 from minichain import initializers
 from minichain.autograd import as_variable
+from minichain.chain import Chain
 from minichain.errors import InvalidType
 from minichain.functions.concat import concat
 from minichain.functions.linear import linear
@@ -10,7 +11,6 @@ from minichain.functions.lstm import lstm
 from minichain.functions.lstm_sequence import lstm_sequence
 from minichain.functions.reshape import reshape, transpose
 from minichain.initializer import generate_array, get_initializer
-from minichain.link import Chain
 from minichain.links.linear import Linear
 
 

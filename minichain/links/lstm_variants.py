@@ -1,11 +1,11 @@
 """LSTM layers with peepholes, and with zoneout, by the step."""
 from minichain.autograd import as_variable
+from minichain.chain import Chain
 from minichain.functions.hyperbolic import tanh
 from minichain.functions.lstm import lstm
 from minichain.functions.reshape import reshape
 from minichain.functions.sigmoid import sigmoid
 from minichain.functions.zoneout import zoneout
-from minichain.link import Chain
 from minichain.links.linear import Linear
 
 

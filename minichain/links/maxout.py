@@ -1,8 +1,8 @@
 """A fully connected layer that keeps the largest of several outputs."""
 from minichain import backend
+from minichain.chain import Chain
 from minichain.errors import InvalidArgument
 from minichain.functions.maxout import maxout
-from minichain.link import Chain
 from minichain.links.linear import Linear
 
 

@@ -1,6 +1,6 @@
 """Convolutions followed by small networks at every pixel."""
+from minichain.chain import ChainList
 from minichain.functions.relu import relu
-from minichain.link import ChainList
 from minichain.links.convolution import Convolution2D
 
 

@@ -3,12 +3,13 @@ import numpy as np
 
 from minichain import initializers
 from minichain.autograd import as_variable
+from minichain.chain import ChainList
 from minichain.errors import InvalidType
 from minichain.functions import n_step
 from minichain.functions.concat import concat
 from minichain.functions.permutate import permutate
 from minichain.functions.transpose_sequence import transpose_sequence
-from minichain.link import ChainList, Link
+from minichain.link import Link
 from minichain.variable import Parameter
 
 

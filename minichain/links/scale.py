@@ -1,7 +1,8 @@
 """Layers that multiply by, and add, a parameter that spans some axes of the input."""
+from minichain.chain import Chain
 from minichain.errors import InvalidArgument, InvalidType
 from minichain.functions.scale import bias, scale
-from minichain.link import Chain, Link
+from minichain.link import Link
 from minichain.variable import Parameter
 
 

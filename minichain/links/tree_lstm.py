@@ -3,10 +3,10 @@ from functools import reduce
 from operator import add
 
 from minichain.autograd import as_variable
+from minichain.chain import Chain
 from minichain.errors import InvalidArgument, InvalidType
 from minichain.functions.concat import concat
 from minichain.functions.tree_lstm import tree_lstm
-from minichain.link import Chain
 from minichain.links.linear import Linear
 
 
