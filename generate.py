@@ -20,9 +20,10 @@ import tqdm
 from PIL import Image
 
 import minichain
-from minichain import decoding, pictures, result_folder
+from minichain import command_line, decoding, pictures, result_folder
 from minichain._atomic import write_atomically
-from minichain.errors import DataError, FileError, MinichainError
+from minichain.command_line import Parser, flag, make_folder, number, one_line
+from minichain.errors import DataError, FileError
 from minichain.features import THREADS
 from minichain.image import encode_jpeg, load
 from minichain.image_encoder import ImageEncoder
@@ -37,21 +38,9 @@ DEMO = os.path.join(ROOT, 'result', 'scenes')
 THUMBNAIL = 480     # pixels of the longer side, as large as the HTML page shows it
 
 
-def number(kind, least, above=False):
-    """Return a type for argparse: finite numbers from `least`, or above it."""
-    def parse(text):
-        value = kind(text)
-        if not (least < value if above else least <= value) or value == float('inf'):
-            raise argparse.ArgumentTypeError(
-                f'{"above" if above else "at least"} {least} expected, got {text}')
-        return value
-    parse.__name__ = kind.__name__      # argparse's messages say it
-    return parse
-
-
 def parse_arguments(argv=None):
-    """Return the options as a namespace; ends with exit code 2 if they are wrong."""
-    parser = argparse.ArgumentParser(
+    """Return the options as a namespace."""
+    parser = Parser(
         prog='generate.py', formatter_class=argparse.RawDescriptionHelpFormatter,
         description=__doc__.split('\n\n')[0], epilog="""\
 what --out gets:
@@ -82,7 +71,7 @@ others are captioned), 2 if nothing could be done.
     add('--length-penalty', type=number(float, 0), metavar='ALPHA',
         help='captions are ranked by log p / length ** ALPHA (default: 1); 0: by probability')
     add('--sample', action='store_true', help='draw captions at random instead of searching')
-    add('--temperature', type=number(float, 0, above=True), metavar='T',
+    add('--temperature', type=number(float, above=0), metavar='T',
         help='of --sample; below 1: more cautious, above: more daring (default: 1)')
     add('--seed', type=number(int, 0), help='of --sample (default: others every time)')
     add('--max-length', type=number(int, 1), metavar='WORDS',
@@ -97,10 +86,10 @@ others are captioned), 2 if nothing could be done.
     options = parser.parse_args(argv)
     for name in ('temperature', 'seed'):
         if getattr(options, name) is not None and not options.sample:
-            parser.error(f'--{name} has no effect without --sample')
+            parser.error(f'{flag(name)} has no effect without --sample')
     for name in ('beam', 'length_penalty'):
         if getattr(options, name) is not None and options.sample:
-            parser.error(f'--{name.replace("_", "-")} has no effect with --sample')
+            parser.error(f'{flag(name)} has no effect with --sample')
     options.beam = options.beam or max(5, options.n_best or 0)
     options.n_best = options.n_best or min(3, options.beam)
     if options.n_best > options.beam:
@@ -245,11 +234,6 @@ def report_broken(error):
     tqdm.tqdm.write(f'generate.py: skipped: {one_line(error)}', file=sys.stderr)
 
 
-def one_line(error):
-    """Return the message of an error without line breaks."""
-    return ' '.join(str(error).split()) or type(error).__name__
-
-
 def print_captions(name, found):
     """Print the captions of a photo with their probabilities."""
     print(name)
@@ -287,16 +271,6 @@ def write_files(folder, title, seen):
     print('wrote', f'{path}.jsonl', *sheets.paths, f'{path}.html', sep='\n  ')
 
 
-def make_folder(folder):
-    """Make the folder for the files before the work begins; what cannot be made is an error."""
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, 'strerror', None) or error
-        raise FileError(f'{folder}: cannot be made ({reason}). Name another folder with '
-                        '--out') from error
-
-
 def main(argv=None):
     """Caption images; returns the exit code."""
     options = parse_arguments(argv)
@@ -327,27 +301,5 @@ def main(argv=None):
     return 1 if failed else 0
 
 
-def run(argv=None):
-    """Run `main`; what goes wrong ends in one line on standard error and an exit code."""
-    if hasattr(sys.stdout, 'reconfigure'):      # a terminal that has no letters for a caption
-        sys.stdout.reconfigure(errors='backslashreplace')
-    try:
-        code = main(argv)
-        sys.stdout.flush()
-        return code
-    except MinichainError as error:
-        print(f'generate.py: error: {one_line(error)}', file=sys.stderr)
-    except MemoryError:
-        print('generate.py: error: not enough memory; try a smaller --batch or --beam',
-              file=sys.stderr)
-    except BrokenPipeError:     # the reader of a pipe, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except KeyboardInterrupt:
-        print('generate.py: interrupted', file=sys.stderr)
-        return 130
-    return 2
-
-
 if __name__ == '__main__':
-    sys.exit(run())
+    sys.exit(command_line.run('generate.py', main))

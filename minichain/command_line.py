@@ -18,14 +18,16 @@ class Parser(argparse.ArgumentParser):
         raise InvalidArgument(f'{message}. {self.prog} --help lists the options')
 
 
-def number(kind, least, below=math.inf):
-    """Return a type for options: an int or float (`kind`) of at least `least` and below `below`.
-    """
+def number(kind, least=-math.inf, above=-math.inf, below=math.inf):
+    """Return a type for options: an int or float (`kind`) within limits."""
+    limits = {'at least': least, 'above': above, 'less than': below}
+    expected = ' and '.join(f'{limit} {value}' for limit, value in limits.items()
+                            if not math.isinf(value))
+
     def parse(text):
         value = kind(text)
-        if not least <= value < below:
-            limit = '' if math.isinf(below) else f' and less than {below}'
-            raise argparse.ArgumentTypeError(f'at least {least}{limit} expected, got {text}')
+        if not (least <= value and above < value < below):
+            raise argparse.ArgumentTypeError(f'{expected} expected, got {text}')
         return value
     parse.__name__ = kind.__name__      # argparse's messages say it
     return parse
@@ -34,6 +36,11 @@ def number(kind, least, below=math.inf):
 def flag(name):
     """Return the option that belongs to an attribute: max_length -> --max-length."""
     return '--' + name.replace('_', '-')
+
+
+def one_line(error):
+    """Return the message of an error without line breaks."""
+    return ' '.join(str(error).split()) or type(error).__name__
 
 
 def make_folder(folder):
@@ -68,7 +75,7 @@ def run(name, main, argv=None):
     try:
         return main(argv) or 0
     except MinichainError as error:
-        print(f'{name}: error: {" ".join(str(error).split())}', file=sys.stderr)
+        print(f'{name}: error: {one_line(error)}', file=sys.stderr)
     except MemoryError:
         print(f'{name}: error: not enough memory; try a smaller --batch', file=sys.stderr)
     except BrokenPipeError:     # the reader of a pipe, such as head, has seen enough

@@ -28,6 +28,15 @@ def test_numbers_out_of_range_are_refused(text):
 def test_infinity_is_no_number():
     with pytest.raises(argparse.ArgumentTypeError, match='at least 0 expected, got inf'):
         command_line.number(float, 0)('inf')
+    with pytest.raises(argparse.ArgumentTypeError, match='above 0 expected, got inf'):
+        command_line.number(float, above=0)('inf')
+
+
+@pytest.mark.parametrize('text', ['0', '-1', 'nan'])
+def test_a_limit_may_be_excluded(text):
+    with pytest.raises(argparse.ArgumentTypeError, match=f'^above 0 expected, got {text}'):
+        command_line.number(float, above=0)(text)
+    assert command_line.number(float, above=0)('1e-9') == 1e-9
 
 
 @pytest.mark.parametrize('raised, code, message', [

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import generate
-from minichain import decoding, image, result_folder
+from minichain import command_line, decoding, image, result_folder
 from minichain.image_encoder import ImageEncoder
 from minichain.serializers import load_npz, save_npz
 from minichain.vocabulary import BOS, EOS, UNK, Vocabulary
@@ -53,7 +53,7 @@ def photos(tmp_path):
 
 
 def run(*arguments):
-    return generate.run([str(argument) for argument in arguments])
+    return command_line.run('generate.py', generate.main, list(map(str, arguments)))
 
 
 def read_lines(folder):
@@ -292,9 +292,7 @@ def test_an_out_that_cannot_be_written_is_an_error_before_the_work(result, photo
     ([], 'required: IMAGE'),
 ])
 def test_wrong_usage_ends_with_code_2_and_says_why(arguments, message, capsys):
-    with pytest.raises(SystemExit) as caught:
-        generate.run(arguments)
-    assert caught.value.code == 2 and message in capsys.readouterr().err
+    assert_one_line_error(capsys, run(*arguments), message, '--help')
 
 
 def test_the_beam_widens_for_many_captions_and_few_are_shown_of_a_narrow_one():
@@ -308,7 +306,7 @@ def test_an_interruption_ends_with_code_130(result, photos, capsys, monkeypatch)
         raise KeyboardInterrupt
     monkeypatch.setattr(ImageEncoder, 'compute', interrupted)
     assert run(photos, '--model', result) == 130
-    assert capsys.readouterr().err == 'generate.py: interrupted\n'
+    assert capsys.readouterr().err == '\ngenerate.py: interrupted\n'
 
 
 def test_too_little_memory_is_one_line(result, photos, tmp_path, capsys, monkeypatch):
@@ -357,7 +355,7 @@ def test_from_another_folder_and_into_a_pipe_that_closes_it_has_no_traceback(res
 
 def test_the_help_teaches(capsys):
     with pytest.raises(SystemExit) as caught:
-        generate.run(['--help'])
+        run('--help')
     assert caught.value.code == 0
     text = capsys.readouterr().out
     for part in ('captions.jsonl', 'captions.png', 'captions.html', 'examples:', 'exit code',
