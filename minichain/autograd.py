@@ -38,8 +38,7 @@ class VariableNode:
         self.rank = rank
         self.data = None
         self.shape, self.dtype = getattr(array, 'shape', None), getattr(array, 'dtype', None)
-        self.requires_grad = variable.requires_grad
-        self.name = variable.name
+        self.requires_grad, self.name = variable.requires_grad, variable.name
         self._variable = weakref.ref(variable)
 
     # What the user calls the creator: of an old-style Function, that and not its adapter.
@@ -83,7 +82,7 @@ class Variable:
     ``functions/operators.py``, moves between devices and copies in ``variable.py``.
     """
 
-    __slots__ = ('_array', '_grad', '_node', 'name', 'requires_grad', '__weakref__')
+    __slots__ = ('_array', '_grad', '_node', '_name', 'requires_grad', '__weakref__')
     __array_priority__ = 200   # ndarray + Variable calls Variable.__radd__
 
     def __init__(self, data=None, *, name=None, grad=None, requires_grad=True):
@@ -112,6 +111,13 @@ class Variable:
         if self._node is None:
             self._node = VariableNode(self)
         return self._node
+
+    def _set_name(self, name):
+        self._name = name
+        if self._node is not None:
+            self._node.name = name
+
+    name = property(lambda self: self._name, _set_name)
 
     @property
     def grad(self):
@@ -213,7 +219,7 @@ def _result(array, requires_grad):
     """Return a Variable past the checks of its constructor."""
     variable = Variable.__new__(Variable)
     variable._array, variable.requires_grad = array, requires_grad
-    variable._grad = variable._node = variable.name = None
+    variable._grad = variable._node = variable._name = None
     return variable
 
 

@@ -411,6 +411,17 @@ def test_an_uninitialized_parameter_is_named_as_the_cause():
         F.tanh(Parameter())
 
 
+def test_a_name_given_to_a_result_is_known_to_the_graph_and_outlives_it():
+    x = variable(1.)
+    y = x * 2
+    x.name, y.name = 'x', 'y'
+    z = y + 1
+    assert z.creator_node.inputs[0].creator_node.inputs[0].name == 'x' == x.node.name
+    del y
+    assert z.creator_node.inputs[0].name == 'y'
+    assert z.creator_node.inputs[0].label == 'y(1,), float64' and z.name is None
+
+
 def test_copies_are_leaves_that_share_or_duplicate_the_array():
     x = variable(1.)
     x.name = 'x'
