@@ -12,7 +12,7 @@ import threading
 import warnings
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from minichain._atomic import write_atomically
 from minichain._image_bytes import check_tiff, sniff, strip_jpeg, strip_png, webp_orientation
@@ -68,8 +68,13 @@ def load(source, name=None):
                 from error
     try:
         return _decode(data, kind)
+    except Image.DecompressionBombError as error:
+        raise DataError(f'{name}: an image of at most {MAX_PIXELS} pixels expected, got more. '
+                        'Make it smaller first, or leave it out.') from error
     except Exception as error:      # Pillow raises a dozen types, AttributeError among them
         reason = str(error) or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):       # it only names an object in memory
+            reason = 'its header makes no sense'
         raise DataError(f'{name}: a {kind} file that cannot be decoded: {reason}. It may be '
                         'damaged or cut off; fetch it again, or leave it out.') from error
 
@@ -126,7 +131,7 @@ def _decode(data, kind):
         image = Image.open(io.BytesIO(data), formats=(kind,))
         width, height = image.size
         if width * height > MAX_PIXELS:
-            raise DataError(f'{width} x {height} pixels are more than {MAX_PIXELS}')
+            raise Image.DecompressionBombError
         if kind == 'TIFF':
             image.load()        # parses tags once more; turns itself upright
     if kind == 'WEBP':

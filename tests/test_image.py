@@ -258,8 +258,9 @@ def test_a_truncated_file_is_refused_with_its_name_and_silently(tmp_path, kind):
     refused = 0
     for part in (0.02, 0.1, 0.3, 0.5, 0.8):
         path.write_bytes(data[:max(4, int(len(data) * part))])
-        with pytest.raises(DataError, match='cut.img'):
+        with pytest.raises(DataError, match='cut.img') as raised:
             image.load(path)
+        assert 'object at 0x' not in str(raised.value)
         refused += 1
     assert refused == 5
     assert not [name for name in os.listdir('/proc/self/fd')
@@ -291,8 +292,9 @@ def test_too_many_pixels_are_refused_from_the_header(size):
     files.append(io.BytesIO(b'BM' + struct.pack('<IHHIIiiHHIIiiII', *header)))
     for file in files:
         tracemalloc.start()
-        with pytest.raises(DataError, match='pixels|exceeds limit'):
+        with pytest.raises(DataError, match='pixels') as raised:
             image.load(file)
+        assert 'DOS' not in str(raised.value) and 'damaged' not in str(raised.value)
         assert tracemalloc.get_traced_memory()[1] < 5e6
         tracemalloc.stop()
 
@@ -301,7 +303,7 @@ def test_the_pixel_limit_itself_is_allowed(monkeypatch):
     monkeypatch.setattr(image, 'MAX_PIXELS', 54)
     assert image.load(_file(Image.fromarray(_colours()), 'PNG')).shape == (6, 9, 3)
     monkeypatch.setattr(image, 'MAX_PIXELS', 53)
-    with pytest.raises(DataError, match='9 x 6 pixels are more than 53'):
+    with pytest.raises(DataError, match='at most 53 pixels expected'):
         image.load(_file(Image.fromarray(_colours()), 'PNG'))
 
 
