@@ -37,8 +37,13 @@ class Loss:
         return math.exp(min(self.per_token, 700)) if self.tokens else math.nan
 
     def __str__(self):
-        return (f'{self.per_token:7.4f} nats/token {self.per_caption:8.3f} nats/caption '
-                f'perplexity {self.perplexity:8.2f}')
+        return (f'{_readable(self.per_token, "7.4f")} nats/token '
+                f'{_readable(self.per_caption, "8.3f")} nats/caption '
+                f'perplexity {_readable(self.perplexity, "8.2f")}')
+
+
+def _readable(number, form):
+    return format(number, form if not number > 1e6 else '.3e')
 
 
 def caption_entropy(groups):

@@ -22,6 +22,12 @@ def test_no_loss_is_nan_and_a_huge_one_does_not_overflow():
     assert math.isfinite(Loss(1e9, 1, 1).perplexity)
 
 
+def test_a_loss_that_ran_away_stays_readable():
+    assert str(Loss(1.25e30, 1, 1)) == (
+        '1.250e+30 nats/token 1.250e+30 nats/caption perplexity 1.014e+304')
+    assert len(str(Loss(40., 2, 1)).split()) == 6
+
+
 def test_captions_that_all_differ_leave_the_logarithm_of_their_number():
     loss = caption_entropy([[('a', 'b'), ('c',), ('d',), ('e', 'f', 'g')]])
     assert loss.per_caption == pytest.approx(math.log(4))
