@@ -49,16 +49,11 @@ def loss_curve(series, path, title=None, x_label='iteration', y_label='loss (nat
     lost = sum(len(values) for values in points.values()) - len(finite)
     xs = [x for values in points.values() for x, _ in values if math.isfinite(x)]
     ys = [y for _, y in finite] + list(references.values())
-    x_ticks = ticks(min(xs, default=0), max(xs, default=1), 8)
+    x_ticks, x_range = x_ticks_of(xs)
     wide = min(ys, default=0) > 0 and max(ys) > 8 * min(ys)
     scale = math.log if wide else float
     y_ticks = (log_ticks if wide else ticks)(min(ys, default=0), max(ys, default=1), 7)
-    x_range = (min(xs, default=0), max(xs, default=1))
-    x_range = x_range if x_range[0] < x_range[1] else (x_ticks[0], x_ticks[-1])
     y_range = (scale(y_ticks[0]), scale(y_ticks[-1]))
-    whole = [x for x in x_ticks if float(x).is_integer()]
-    if len(whole) > 1 and all(x.is_integer() for x in xs):      # there is no epoch 1.5
-        x_ticks = whole
 
     def place(x, y):
         left, top, right, bottom = PLOT
@@ -87,6 +82,16 @@ def ticks(low, high, about):
     step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [i * step for i in range(first, last + 1)]
+
+
+def x_ticks_of(xs):
+    """Return (ticks, range) of the x axis; whole numbers, such as epochs, have whole ticks."""
+    low, high = min(xs, default=0), max(xs, default=1)
+    found = ticks(low, high, 8)
+    whole = [x for x in found if float(x).is_integer()]
+    around = (low, high) if low < high else (found[0], found[-1])
+    # there is no epoch 1.5
+    return whole if whole and all(x.is_integer() for x in xs) else found, around
 
 
 def log_ticks(low, high, about):
@@ -160,10 +165,11 @@ def _text(picture, face_path, labels, names, references, x_ticks, y_ticks, x_ran
     for y in y_ticks:
         text = tick_label(y, y_ticks[1] - y_ticks[0]) if even else f'{y:g}'
         draw.text((left - 12, place(x_range[0], y)[1]), text, SOFT, small, anchor='rm')
+    step = x_ticks[1] - x_ticks[0] if len(x_ticks) > 1 else 1
     for x in x_ticks:
         if x_range[0] <= x <= x_range[1]:
-            draw.text((place(x, y_ticks[0])[0], bottom + 12),
-                      tick_label(x, x_ticks[1] - x_ticks[0]), SOFT, small, anchor='mt')
+            draw.text((place(x, y_ticks[0])[0], bottom + 12), tick_label(x, step), SOFT, small,
+                      anchor='mt')
     entries = [(label, COLOURS[i % len(COLOURS)]) for i, label in enumerate(series_labels)]
     if lost:
         entries.append((f'not finite ({lost})', _ALARM))
