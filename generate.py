@@ -136,6 +136,9 @@ def find_images(paths):
         except (DataError, FileError) as error:
             errors.append(error)
             continue
+        if store.refused:
+            errors.append(DataError(f'{path}: {store.refused} links or names that are not UTF-8. '
+                                    'Name these images one by one'))
         photos += [Photo(os.path.join(path, name), functools.partial(store.load, name), False)
                    for name in store.names()]
     return photos, errors
@@ -264,9 +267,8 @@ def write_files(folder, title, seen):
     write_atomically(f'{path}.jsonl', lines.encode('utf-8', 'replace'))
     sheets = pictures.contact_sheet(items(), f'{path}.png', title)
     pictures.html_page(items(), f'{path}.html', title)
-    if sheets.missing:
-        print(f'generate.py: no font of this system has {sheets.missing[:40]}; boxes stand for '
-              'them in captions.png. Install Noto Sans CJK, or look at captions.html',
+    if sheets.warning:
+        print(f'generate.py: warning: {sheets.warning}, or look at captions.html',
               file=sys.stderr)
     print('wrote', f'{path}.jsonl', *sheets.paths, f'{path}.html', sep='\n  ')
 

@@ -370,7 +370,10 @@ def test(run):
             captions = run.say(name, split, beam=run.options.beam)
             found[who] = caption_scores.score(captions, references, check)
             if learner.sees:
-                caption_scores.write(captions, run.data.images, run.path(split), f'{split} split')
+                warning = caption_scores.write(captions, run.data.images, run.path(split),
+                                               f'{split} split')
+                if warning:
+                    print(f'train.py: warning: {warning}', file=sys.stderr)
     caption_scores.print_scores(scores)
     text = json.dumps({'unit': 'nats/token', 'epochs': run.epoch,
                        'best epoch': run.best['model'][1], **scores}, indent=1)

@@ -53,14 +53,18 @@ def score(captions, references, check=None):
 
 
 def write(captions, images, path, title):
-    """Write captions as `path`.jsonl, and the first of them under their images as `path`.png."""
+    """Write captions as `path`.jsonl, and the first of them under their images as `path`.png.
+
+    Returns:
+        a warning, if no font has their letters, or None.
+    """
     lines = [json.dumps({'file': caption.file, 'caption': caption.text,
                          'probability': caption.probability}, ensure_ascii=False)
              for caption in captions]
     write_atomically(f'{path}.jsonl', ('\n'.join(lines) + '\n').encode())
     items = [pictures.Item(images.load(caption.file), caption.text, None, caption.file)
              for caption in captions[:SHOWN]]
-    pictures.contact_sheet(items, f'{path}.png', title)
+    return pictures.contact_sheet(items, f'{path}.png', title).warning
 
 
 def print_scores(scores):

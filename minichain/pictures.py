@@ -47,6 +47,13 @@ class Sheets(NamedTuple):
     paths: list
     missing: str
 
+    @property
+    def warning(self):
+        """A line that says what could not be shown and what to do; None if all was."""
+        return self.missing and (
+            f'{self.paths[0]}: no font of this system has {self.missing[:40]}; boxes stand for '
+            'them. Install Noto Sans CJK or another font that has them') or None
+
 
 def contact_sheet(items, path, title=None, columns=None, font=None):
     """Draw a grid of captioned thumbnails into a PNG, or into several.

@@ -44,7 +44,8 @@ def test_captions_equal_to_a_reference_score_one_and_checked_ones_are_counted():
 
 
 def test_captions_are_written_as_lines_and_as_a_sheet(tmp_path):
-    caption_scores.write(CAPTIONS, Images(), tmp_path / 'test', 'test split')
+    warning = caption_scores.write(CAPTIONS, Images(), tmp_path / 'test', 'test split')
+    assert warning is None or '一匹' in warning
     lines = (tmp_path / 'test.jsonl').read_text(encoding='utf-8').splitlines()
     assert [json.loads(line) for line in lines] == [
         {'file': 'a.png', 'caption': 'a red cat sits', 'probability': .5},

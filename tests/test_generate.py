@@ -338,6 +338,11 @@ def test_names_that_are_not_utf8_do_not_stop_it(result, tmp_path, capsys, monkey
     monkeypatch.setattr(sys, 'stdout', terminal)
     assert run(photo, '--model', result, '--out', tmp_path / 'out') == 0
     assert read_lines(tmp_path / 'out')[0]['file'].endswith('?.jpg')
+    write_photo(folder / 'b.jpg')
+    assert run(folder, '--model', result, '--out', tmp_path / 'all') == 1
+    assert len(read_lines(tmp_path / 'all')) == 1
+    error = capsys.readouterr().err
+    assert 'skipped' in error and '1 links or names that are not UTF-8' in error
 
 
 def test_from_another_folder_and_into_a_pipe_that_closes_it_has_no_traceback(result, tmp_path):

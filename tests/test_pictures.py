@@ -105,7 +105,9 @@ def test_characters_that_no_font_shows_are_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(_typography, 'system_faces', lambda: ())
     sheets = pictures.contact_sheet([(_colour(1, 2, 3), '赤い丸 a red disc')], tmp_path / 'a.png')
     assert sheets.missing == 'い丸赤'
-    assert pictures.contact_sheet([(_colour(1, 2, 3), 'a disc')], tmp_path / 'a.png').missing == ''
+    assert 'い丸赤' in sheets.warning and 'a.png' in sheets.warning and 'font' in sheets.warning
+    shown = pictures.contact_sheet([(_colour(1, 2, 3), 'a disc')], tmp_path / 'a.png')
+    assert (shown.missing, shown.warning) == ('', None)
 
 
 def test_a_face_with_more_glyphs_is_preferred(tmp_path, monkeypatch):
@@ -273,6 +275,15 @@ def test_no_series_and_unknown_references_are_refused(tmp_path):
     (-1, 1, [-1, -.5, 0, .5, 1])])
 def test_ticks_are_round_and_span_the_range(low, high, expected):
     assert _loss_curve.ticks(low, high, 7) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize('xs, expected', [
+    ([1.], [1]), ([1., 2., 3.], [1, 2, 3]), ([], [0, 1]), ([0., .5], [
+        0, .1, .2, .3, .4, .5])])
+def test_whole_numbers_as_epochs_have_whole_ticks(xs, expected):
+    found, (low, high) = _loss_curve.x_ticks_of(xs)
+    assert found == pytest.approx(expected)
+    assert low < high and all(low <= x <= high for x in xs)
 
 
 @pytest.mark.parametrize('value, step, text', [
