@@ -146,6 +146,7 @@ class Learner:
             if not bool(self.device.xp.isfinite(param.array).all()):
                 raise NotFinite(f'parameter {path} became NaN or infinite. {ADVICE}')
 
+    @np.errstate(over='ignore', invalid='ignore')       # what is not finite is refused
     def say(self, features, max_length, beam=1, batch=64):
         """Return the best caption for each row of features (N, D), a list of Hypothesis."""
         found = []

@@ -1,4 +1,6 @@
+import contextlib
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -122,6 +124,17 @@ def test_a_loss_or_parameter_that_is_not_finite_is_an_error():
         learner.update(split.features[split.image_of], split.ids)
     with pytest.raises(NotFinite, match='dev or test loss'):
         learner.evaluate(split)
+    with pytest.raises(NotFinite, match='NaN'):
+        learner.say(split.features, 4)
+
+
+def test_a_model_that_ran_away_does_not_warn_of_the_inside_while_it_captions():
+    learner = make_learner()
+    learner.model.img2x.W.array[:] = 3e38
+    with warnings.catch_warnings(record=True) as caught, contextlib.suppress(NotFinite):
+        warnings.simplefilter('always')
+        learner.say(split_of().features * 1000, 4)
+    assert not caught
 
 
 def test_groups_are_the_captions_of_each_image_without_their_ends():
