@@ -35,8 +35,7 @@ class VariableNode:
     def __init__(self, variable, creator_node=None, rank=0):
         array = variable._array
         self.creator_node = creator_node
-        self.rank = rank
-        self.data = None
+        self.rank, self.data = rank, None
         self.shape, self.dtype = getattr(array, 'shape', None), getattr(array, 'dtype', None)
         self.requires_grad, self.name = variable.requires_grad, variable.name
         self._variable = weakref.ref(variable)
@@ -278,6 +277,7 @@ class FunctionNode:
         return (*thread_state.function_hooks.values(), *self.local_function_hooks.values())
 
     def _record(self, variables, arrays, outputs):
+        type_check.expect_unused(self)
         self.inputs = tuple([x.node for x in variables])
         self.rank = max([node.rank for node in self.inputs])
         for y in outputs:
@@ -424,14 +424,10 @@ def _input_gradients(function, targets, grad_outputs, record):
         thread_state.on_arrays = outer
     for hook in hooks:
         hook.backward_postprocess(function, *data)
-    if len(results) == len(function.inputs):
-        results = [results[i] for i in targets]
-    for i, gradient in zip(targets, results, strict=True):
-        if gradient is None:
-            continue
+    for i, gradient in type_check.pair_gradients(function, targets, results):
         gradient = as_variable(gradient) if record else _plain(gradient)
         node = function.inputs[i]
-        if gradient.shape != node.shape:
+        if getattr(gradient, 'shape', None) != node.shape:
             type_check.expect_gradient(f'{function.label} operand {i}', node, as_array(gradient))
         if gradient.dtype != node.dtype:
             gradient = gradient.astype(node.dtype)

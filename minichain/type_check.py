@@ -27,7 +27,10 @@ def expect_array(label, x):
 
 def expect_same_module(label, arrays):
     """Raise unless all ``arrays`` are there and of one library."""
-    if any(array is None for array in arrays):
+    for array in arrays:
+        if array is not None:
+            expect_array(label, array)
+            continue
         raise InvalidType(f'{label}: an operand has no array yet. A parameter of unknown shape '
                           'gets one when data first passes through its link')
     if len({isinstance(array, np.ndarray) for array in arrays}) > 1:
@@ -38,10 +41,32 @@ def expect_same_module(label, arrays):
 
 def expect_gradient(name, array, gradient):
     """Raise unless ``gradient`` is an array of the same shape and dtype as ``array``."""
-    expect_array('grad', gradient)
+    expect_array(f'grad of {name or "a variable"}', gradient)
     if gradient.shape != array.shape or gradient.dtype != array.dtype:
         raise InvalidType(f'grad of {name or "a variable"}: {array.shape}, {array.dtype} expected '
                           f'as of its array, got {gradient.shape}, {gradient.dtype}')
+
+
+def pair_gradients(function, targets, results):
+    """Return (operand index, gradient) pairs of what ``function.backward`` returned, not None.
+
+    Raises:
+        InvalidType: it is no sequence of a gradient for each of ``targets``, or each operand.
+    """
+    count, everything = len(targets), len(function.inputs)
+    got = len(results) if hasattr(results, '__len__') else -1
+    if got not in (count, everything):
+        raise InvalidType(f'{function.label}.backward: a tuple of {count} gradients expected, got '
+                          + (type(results).__name__ if got < 0 else f'{got} results'))
+    chosen = ((i, results[i]) for i in targets) if got == everything else zip(targets, results)
+    return [(i, gradient) for i, gradient in chosen if gradient is not None]
+
+
+def expect_unused(function):
+    """Raise if ``function`` has been recorded before: its gradients would be lost."""
+    if function.outputs is not None:
+        raise InvalidArgument(f'{function.label}: a node of the graph is applied once; make a new '
+                              f'{type(function).__name__} for each application')
 
 
 def expect_one_element(label, variable):

@@ -436,3 +436,23 @@ def test_loss_scale_multiplies_the_start():
     x = variable(3.)
     (x * 2).backward(loss_scale=8.)
     assert x.grad == [16.]
+
+
+@pytest.mark.parametrize('results, got', [
+    (lambda g: None, 'NoneType'), (lambda g: (g, g), '2 results'), (lambda g: (3.,), 'float')])
+def test_what_a_backward_returned_is_refused_with_its_name(results, got):
+    class Odd(Square):
+        def backward(self, indexes, grads):
+            return results(grads[0])
+
+    with pytest.raises(InvalidType, match=f'Odd.*got {got}'):
+        Odd().apply((variable(2.),))[0].backward()
+
+
+def test_a_node_is_applied_once():
+    function, x = Square(), variable(3.)
+    y, = function.apply((x,))
+    with pytest.raises(InvalidArgument, match='Square: a node of the graph is applied once'):
+        function.apply((x,))
+    y.backward()
+    assert x.grad == [6.]

@@ -31,7 +31,7 @@ def test_invalid_types_are_caught_as_type_and_as_value_errors():
     (lambda: type_check.expect_same_module('f', (X, None)), ['f: ', 'no array yet']),
     (lambda: type_check.expect_gradient('W', X, Y), ['grad of W', '(2, 3), float32', '(4,)']),
     (lambda: type_check.expect_gradient(None, X, X.astype('d')), ['a variable', 'float64']),
-    (lambda: type_check.expect_gradient('W', X, 3.), ['grad: ', 'got float']),
+    (lambda: type_check.expect_gradient('W', X, 3.), ['grad of W: ', 'got float']),
     (lambda: type_check.expect_count('f', (X, Y, X), 2), ['f: 2 operands expected, got 3']),
     (lambda: type_check.expect_float('f', x=X, t=I32), ['f: t of a floating', 'int32', 'astype']),
     (lambda: type_check.expect_integer('f', t=X), ['f: t of an integer dtype', 'float32']),

@@ -1,10 +1,10 @@
 """Affine map of rows: one matrix product, and two for its gradients."""
-from minichain.autograd import Primitive
+from minichain.autograd import Primitive, as_array
 from minichain.functions.broadcast import sum_to
 from minichain.functions.cast import cast
 from minichain.functions.matmul import matmul
 from minichain.functions.reshape import reshape
-from minichain.type_check import expect_float, expect_ndim, expect_shape
+from minichain.type_check import expect_array, expect_float, expect_ndim, expect_shape
 
 
 class Linear(Primitive):
@@ -45,6 +45,7 @@ def linear(x, W, b=None, n_batch_axes=1):
     Raises:
         InvalidType: lengths do not fit, or operands are not float.
     """
+    expect_array('linear', as_array(x))
     batch = x.shape[:n_batch_axes]
     if x.ndim != 2 or n_batch_axes != 1:
         rows = 1

@@ -54,3 +54,8 @@ def test_weights_of_another_dtype_are_used_in_that_of_x():
 def test_what_does_not_fit_is_refused(operands, message):
     with pytest.raises(InvalidType, match=message):
         linear(*operands)
+
+
+def test_a_list_is_refused_by_what_it_is():
+    with pytest.raises(InvalidType, match='linear: NumPy or CuPy array expected, got list'):
+        linear([[1.]], np.ones((2, 1), 'f'))

@@ -158,3 +158,8 @@ def test_a_label_out_of_range_is_named_with_its_row(label):
 def test_what_does_not_fit_is_refused(t, options, error, message):
     with pytest.raises(error, match=message):
         softmax_cross_entropy(X, t, **options)
+
+
+def test_lists_are_refused_by_what_they_are():
+    with pytest.raises(InvalidType, match='softmax_cross_entropy: .*array expected, got list'):
+        F.softmax_cross_entropy([[1., 2.]], [0])
