@@ -4,6 +4,7 @@
 runs hooks over the gradients and then each rule on its parameter, in place.
 """
 from minichain import backend
+from minichain.autograd import Variable
 from minichain.errors import DataError, InvalidArgument, InvalidType, MinichainError
 from minichain.link import Link
 from minichain.update_rule import Hooks, Hyperparameter, HyperparameterProxy, UpdateRule, is_reader
@@ -220,6 +221,7 @@ class GradientMethod(Optimizer):
                 disabled.
         Raises:
             NotReady: before setup.
+            InvalidType: ``lossfun`` returned no Variable.
         """
         self._expect_set_up()
         if lossfun is not None:
@@ -241,7 +243,11 @@ class GradientMethod(Optimizer):
             self.target.cleargrads()
         else:
             self.target.zerograds()
-        lossfun(*args, **kwds).backward(loss_scale=self._loss_scale)
+        loss = lossfun(*args, **kwds)
+        if not isinstance(loss, Variable):
+            raise InvalidType(f'{type(self).__name__}.update: a loss function that returns a '
+                              f'Variable expected, got {type(loss).__name__}')
+        loss.backward(loss_scale=self._loss_scale)
         if self._loss_scale not in (None, 1):
             for param in self.target.params():
                 if param.grad is not None:

@@ -530,3 +530,10 @@ def test_the_names_are_at_the_top():
     assert minichain.Optimizer is Optimizer and minichain.UpdateRule is UpdateRule
     assert minichain.optimizers.Adam is optimizers.Adam
     assert minichain.optimizer_hooks.WeightDecay is optimizer_hooks.WeightDecay
+
+
+@pytest.mark.parametrize('loss', [None, 3.])
+def test_a_loss_that_is_no_variable_is_refused_by_what_it_is(loss):
+    optimizer = optimizers.SGD().setup(Chain())
+    with pytest.raises(InvalidType, match=f'SGD.update: .*got {type(loss).__name__}'):
+        optimizer.update(lambda: loss)
