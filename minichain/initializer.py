@@ -31,8 +31,14 @@ class Constant(Initializer):
         self.fill_value = fill_value
 
     def __call__(self, array):
-        backend.copyto(array, np.asarray(self.fill_value, array.dtype)
-                       if isinstance(self.fill_value, numbers.Number) else self.fill_value)
+        if isinstance(self.fill_value, numbers.Number):
+            array[...] = self.fill_value
+            return
+        try:
+            backend.copyto(array, self.fill_value)
+        except ValueError:
+            raise InvalidArgument(f'initial values of shape {array.shape} expected, got '
+                                  f'{self.fill_value.shape}') from None
 
 
 def get_initializer(initializer, default=None):

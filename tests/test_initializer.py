@@ -54,3 +54,8 @@ def test_arrays_are_made_on_the_device_that_is_named():
                 array = generate_array(rule, (3,), **where)
                 assert type(array) is cupy.ndarray and array.tolist() == [2, 2, 2]
         assert type(generate_array(Constant(cupy.full((3,), 2.)), (3,))) is np.ndarray
+
+
+def test_initial_values_of_another_shape_are_refused_with_both():
+    with pytest.raises(InvalidArgument, match=r'shape \(2, 3\) expected, got \(3, 2\)'):
+        generate_array(get_initializer(np.zeros((3, 2))), (2, 3))

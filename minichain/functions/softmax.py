@@ -1,6 +1,7 @@
 """softmax, log_softmax and logsumexp: stable for numbers of any size, along any axis."""
 from minichain.autograd import Primitive
 from minichain.backend import get_array_module
+from minichain.errors import InvalidType
 from minichain.functions._axis import expect_axes, expect_axis, spread, sum_dtype
 from minichain.functions.exponential import exp
 from minichain.functions.sum import sum
@@ -62,7 +63,11 @@ class LogSumExp(Primitive):
         self.axes = axes
 
     def check_type_forward(self, in_types):
-        expect_float('logsumexp', x=in_types[0])
+        x, = in_types
+        expect_float('logsumexp', x=x)
+        if any(x.shape[axis] == 0 for axis in self.axes):
+            raise InvalidType(f'logsumexp: at least one element along axes {self.axes} expected, '
+                              f'got shape {x.shape}')
 
     def forward(self, arrays):
         self.retain_inputs((0,))

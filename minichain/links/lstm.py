@@ -70,6 +70,10 @@ class LSTMBase(Chain):
         if self.upward.W.array is None:
             self.upward._initialize_params(int(np.prod(x.shape[1:])))
             self._initialize_params()
+        if h is not None and x.shape[0] > h.shape[0]:
+            raise InvalidType(f'{type(self).__name__}: at most {h.shape[0]} rows expected, as the '
+                              f'state has, got {x.shape[0]}. For new sequences forget the state: '
+                              'reset_state(), or None as the state')
         gates = self.upward(x)
         return gates if h is None else gates + self.lateral(h[:x.shape[0]])
 

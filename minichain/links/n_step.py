@@ -62,6 +62,11 @@ class NStepBase(ChainList):
         """Return ([last states], [outputs]) in the order of ``xs``."""
         if not xs:
             raise InvalidType(f'{type(self).__name__}: at least one sequence expected, got none')
+        for state in states:
+            wanted = self.n_layers * self.direction, len(xs), self.out_size
+            if state is not None and state.shape != wanted:
+                raise InvalidType(f'{type(self).__name__}: states {wanted} expected, (layers * '
+                                  f'directions, sequences, out_size), got {state.shape}')
         order = np.argsort([-len(x) for x in xs], kind='stable')   # the longest come first
         indices = self.device.send(order)
         states = [self.init_hx(xs) if state is None else permutate(state, indices, axis=1)

@@ -53,3 +53,9 @@ def test_many_float16_scores_are_normalized_in_float32():
 def test_an_axis_that_is_not_there_is_refused():
     with pytest.raises(InvalidType, match='softmax: axis from -1 to 0'):
         F.softmax(np.ones(3))
+
+
+def test_logsumexp_of_nothing_is_refused():
+    with pytest.raises(InvalidType, match=r'logsumexp: at least one element along axes \(0, 1\)'):
+        F.logsumexp(np.zeros((0, 3), 'f'))
+    assert F.logsumexp(np.zeros((0, 3), 'f'), axis=1).shape == (0,)

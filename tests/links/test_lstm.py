@@ -92,3 +92,10 @@ def test_truncated_backprop_stops_at_the_cut():
     minichain.functions.sum(link(first)).unchain_backward()
     minichain.functions.sum(link(X.astype('f'))).backward()
     assert first.grad is None and link.upward.W.grad is not None
+
+
+def test_a_batch_that_grew_is_refused_with_what_to_do():
+    link = L.LSTM(3, 2)
+    link(np.zeros((2, 3), 'f'))
+    with pytest.raises(InvalidType, match=r'at most 2 rows.*got 3.*reset_state'):
+        link(np.zeros((3, 3), 'f'))

@@ -145,3 +145,9 @@ def test_copies_keep_their_own_weights():
 def test_no_sequences_are_refused():
     with pytest.raises(InvalidType, match='at least one sequence'):
         made(L.NStepLSTM, 1)(None, None, [])
+
+
+def test_states_of_another_number_of_sequences_are_refused():
+    link, state = L.NStepLSTM(1, 3, 2, 0.), np.zeros((1, 2, 2), 'f')
+    with pytest.raises(InvalidType, match=r'NStepLSTM: states \(1, 1, 2\) expected.*\(1, 2, 2\)'):
+        link(state, None, [np.zeros((2, 3), 'f')])
