@@ -35,6 +35,7 @@ from minichain.datasets import captions as caption_files
 from minichain.datasets import scenes
 from minichain.errors import InvalidArgument
 from minichain.features import cached_features
+from minichain.folder_lock import held
 from minichain.image_encoder import ImageEncoder
 from minichain.interruption import Interruption
 from minichain.iterators import BucketIterator
@@ -392,7 +393,18 @@ def main(argv=None):
     device = minichain.get_device(options.device)
     device.use()
     make_folder(options.out)
-    remove_leftovers(options.out)
+    with held(options.out):
+        remove_leftovers(options.out)
+        work(options, before, 'resume' in given, device)
+
+
+def work(options, before, resumes, device):
+    """Do what the options ask for, from the data to the result.
+
+    Args:
+        before: (arrays, state) of the snapshot that is in the result folder, or None.
+        resumes: whether to go on from it even if the run was finished.
+    """
     encoder = ImageEncoder(options.weights, options.prototxt, options.layer, device)
     data = load_captions(options)
     training_report.print_data(data)
@@ -421,7 +433,7 @@ def main(argv=None):
     floors = loss_floor.find_floors(data, splits, len(vocabulary), tokenizer.tokenize)
     training_report.print_floors(floors)
     run = Run(options, data, splits, vocabulary, tokenizer, config, learners)
-    if before and ('resume' in given or before[1]['epoch'] < options.epochs):
+    if before and (resumes or before[1]['epoch'] < options.epochs):
         run.restore(*before)
         print(f'resumed  at iteration {run.iteration}, epoch {run.epoch}; to begin anew, remove '
               f'{options.out}')

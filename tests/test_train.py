@@ -19,6 +19,7 @@ from minichain import captioning, snapshot
 from minichain.caffe.writer import save as save_caffe
 from minichain.datasets import scenes
 from minichain.errors import FileError
+from minichain.folder_lock import held
 from tests import strict_cupy
 from tests.tiny_captions import arguments, run, start, wait, write_data
 from tests.tiny_result import PREPROCESSING, inner_product, layer, weights, write_cnn
@@ -69,6 +70,14 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp('finished')
     assert run(*arguments(folder)) == 0
     return folder
+
+
+def test_a_folder_that_another_run_is_writing_is_left_alone(tmp_path, capfd):
+    (tmp_path / 'out').mkdir()
+    with held(tmp_path / 'out'):
+        message = error_of(capfd, *arguments(tmp_path))
+    assert 'another program is writing' in message and '--out' in message
+    assert not list((tmp_path / 'out').iterdir())
 
 
 def test_a_run_leaves_all_that_it_promises(finished, capfd):
