@@ -250,6 +250,7 @@ class FunctionNode:
             tuple of Variables. (Of arrays, while a backward formula runs on arrays.)
         Raises:
             InvalidType: operands do not fit. NotFinite: NaN came out, in debug mode.
+            InvalidArgument: this node was recorded before.
         """
         if thread_state.on_arrays and not any(isinstance(x, Variable) for x in inputs):
             return tuple(_plain(y) for y in self.forward(tuple(inputs)))

@@ -163,11 +163,15 @@ class Link:
                 yield f'/{name}{path}'.rstrip('/'), link
 
     def params(self, include_uninit=True):
-        """Yield every parameter in the tree, by sorted names; those without array if asked."""
+        """Yield every parameter in the tree, by sorted names; see :meth:`namedparams`."""
         return (parameter for _, parameter in self.namedparams(include_uninit))
 
     def namedparams(self, include_uninit=True):
-        """Yield (path, parameter), for example ('/lstm/upward/W', W)."""
+        """Yield (path, parameter), for example ('/lstm/upward/W', W).
+
+        Args:
+            include_uninit: also those that have no array yet.
+        """
         for name in sorted(self._params):
             parameter = getattr(self, name)
             if include_uninit or parameter.array is not None:
