@@ -69,7 +69,8 @@ others are captioned), 2 if nothing could be done.
     add('--n-best', type=number(int, 1), metavar='N',
         help='captions for each image, at most the beam (default: 3, or the beam)')
     add('--length-penalty', type=number(float, 0), metavar='ALPHA',
-        help='captions are ranked by log p / length ** ALPHA (default: 1); 0: by probability')
+        help='captions are ranked by log p / length ** ALPHA (default: 1), so a longer one may '
+             'stand above a likelier one; 0: by probability')
     add('--sample', action='store_true', help='draw captions at random instead of searching')
     add('--temperature', type=number(float, above=0), metavar='T',
         help='of --sample; below 1: more cautious, above: more daring (default: 1)')
