@@ -149,6 +149,13 @@ class ConstantOperator(Primitive):
         self.value = value
 
 
+class FloatConstantOperator(ConstantOperator):
+    """The same, where the result for an integer operand would be cut to an integer."""
+
+    def check_type_forward(self, in_types):
+        type_check.expect_float(self.label, x=in_types[0])
+
+
 class AddConstant(ConstantOperator):
     pattern = '_ + {}'
 
@@ -182,7 +189,7 @@ class MulConstant(ConstantOperator):
         return grads[0] * self.value,
 
 
-class DivFromConstant(ConstantOperator):
+class DivFromConstant(FloatConstantOperator):
     pattern = '{} / _'
 
     def forward(self, arrays):
@@ -195,7 +202,7 @@ class DivFromConstant(ConstantOperator):
         return grads[0] * -self.value / (x * x),
 
 
-class PowerConstant(ConstantOperator):
+class PowerConstant(FloatConstantOperator):
     pattern = '_ ** {}'
 
     def forward(self, arrays):
@@ -208,7 +215,7 @@ class PowerConstant(ConstantOperator):
         return grads[0] * (self.value * x ** (self.value - 1)),
 
 
-class PowerOfConstant(ConstantOperator):
+class PowerOfConstant(FloatConstantOperator):
     pattern = '{} ** _'
 
     def forward(self, arrays):

@@ -122,3 +122,9 @@ def test_lists_are_refused_by_every_operator():
                      lambda x, y: y // x):
         with pytest.raises(InvalidType, match='list'):
             operator(x, [1, 2, 3])
+
+
+@pytest.mark.parametrize('compute', [lambda x: 1 / x, lambda x: x ** -1, lambda x: .5 ** x])
+def test_quotients_and_powers_of_integers_are_refused_as_in_chainer(compute):
+    with pytest.raises(InvalidType, match='of a floating dtype expected, got int32'):
+        compute(Variable(np.array([3, 4], 'int32')))
