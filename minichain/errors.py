@@ -12,6 +12,10 @@ class InvalidType(MinichainError, TypeError, ValueError):
     """Arrays whose number, shape or dtype does not fit the function they were given to."""
 
 
+class OutOfRange(InvalidType, IndexError):
+    """An index outside of an array."""
+
+
 class InvalidArgument(MinichainError, ValueError):
     """An argument or option with a value that is not allowed."""
 

