@@ -14,15 +14,15 @@ from minichain import backend
 
 # Functions of NumPy 2.4 that CuPy 14.2.0 lacks (from dir() of both), by module.
 ABSENT = {
-    'cupy': frozenset('''
+    'cupy': frozenset("""
         asmatrix block bmat busday_count busday_offset datetime_as_string datetime_data einsum_path
         frompyfunc fromregex geomspace get_include getbufsize geterr geterrcall
         histogram_bin_edges info insert is_busday isnat matvec nanpercentile nanquantile
         nested_iters polyder polydiv polyint setbufsize seterr seterrcall show_runtime spacing test
-        unstack vecdot vecmat'''.split()),
-    'cupy.linalg': frozenset('''
+        unstack vecdot vecmat""".split()),
+    'cupy.linalg': frozenset("""
         diagonal matrix_norm multi_dot outer svdvals tensordot test trace vecdot
-        vector_norm'''.split()),
+        vector_norm""".split()),
 }
 ABSENT_METHODS = frozenset('ctypes getfield resize setfield setflags to_device'.split())
 
