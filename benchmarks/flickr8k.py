@@ -221,7 +221,9 @@ def measure(data, quick=False):
     for name, all_scores in found.items():
         table.add(f'{name}, mean', None, None, *(
             statistics.fmean(scores[what] for scores in all_scores) for what in SCORES), None)
-    neighbours = nearest(test.features, train_split.features, NEIGHBOURS)
+    mean, deviation = train_split.features.mean(axis=0), train_split.features.std(axis=0)
+    neighbours = nearest((test.features - mean) / deviation,
+                         (train_split.features - mean) / deviation, NEIGHBOURS)
     for name, scores in {
             'nearest neighbour': score(test, [train_split.tokens[row[0]][0]
                                               for row in neighbours]),
