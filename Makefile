@@ -34,8 +34,9 @@ test-all: .venv/installed-test
 check: .venv/installed-test
 	$(BIN)/ruff check
 
+# All cases and what they need: .venv/bin/python -m benchmarks --help
 bench: .venv/installed
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks tape import
 
 clean:
 	rm -rf .venv build dist *.egg-info

@@ -24,6 +24,7 @@ from minichain.optimizer import GradientMethod, Hyperparameter, Optimizer, Updat
 from minichain.reporter import (
     DictSummary, Reporter, Summary, get_current_reporter, report, report_scope)
 from minichain.sequential import Sequential
+from minichain.serializers import Deserializer, Serializer
 from minichain.variable import Parameter
 
 # Imported when first asked for, as attributes of the package.
