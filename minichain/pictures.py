@@ -155,11 +155,15 @@ def _draw_sheet(cards, heading, columns, face):
 
 
 def _layout(card, fonts):
-    """Lines of the caption, and the height of the card."""
+    """Lines of the caption and of each of the n best, and the height of the card."""
     lines = _typography.wrap(card.caption, fonts['caption'], _CELL[0], 4)
+    n_best = []
+    for text, p in card.n_best[:5]:
+        room = _CELL[0] - fonts['small'].getlength(percent(p)) - 12
+        n_best.append(_typography.wrap(text, fonts['small'], room, 2))
     height = 2 * _PAD + _CELL[1] + 12 + 24 * len(lines)
-    height += (8 + 30 * len(card.n_best[:5])) if card.n_best else 0
-    return lines, height + (26 if card.name else 0)
+    height += (8 + sum(13 + 17 * len(part) for part in n_best)) if n_best else 0
+    return (lines, n_best), height + (26 if card.name else 0)
 
 
 def _draw_card(sheet, draw, card, lines, fonts, left, top, height):
@@ -171,22 +175,22 @@ def _draw_card(sheet, draw, card, lines, fonts, left, top, height):
     sheet.paste(thumbnail, (left + (_CELL[0] - thumbnail.width) // 2,
                             y + (_CELL[1] - thumbnail.height) // 2))
     y += _CELL[1] + 12
-    for line in lines:
+    caption, n_best = lines
+    for line in caption:
         draw.text((left, y + 17), line, _INK, fonts['caption'], anchor='ls')
         y += 24
     best = max((p for _, p in card.n_best), default=0)
     y += 8 if card.n_best else 0
-    for text, p in card.n_best[:5]:
-        number = percent(p)
-        room = _CELL[0] - fonts['small'].getlength(number) - 12
-        draw.text((left, y + 13), _typography.shorten(text, fonts['small'], room), _SOFT,
-                  fonts['small'], anchor='ls')
-        draw.text((right, y + 13), number, _SOFT, fonts['small'], anchor='rs')
-        draw.rectangle([left, y + 20, right - 1, y + 22], _BAR_GROUND)
+    for part, (_, p) in zip(n_best, card.n_best):
+        draw.text((right, y + 13), percent(p), _SOFT, fonts['small'], anchor='rs')
+        for line in part:
+            draw.text((left, y + 13), line, _SOFT, fonts['small'], anchor='ls')
+            y += 17
+        draw.rectangle([left, y + 3, right - 1, y + 5], _BAR_GROUND)
         length = round(_CELL[0] * _share(p, best))
         if length:
-            draw.rectangle([left, y + 20, left + length - 1, y + 22], _BAR)
-        y += 30
+            draw.rectangle([left, y + 3, left + length - 1, y + 5], _BAR)
+        y += 13
     if card.name:
         name = _typography.shorten(card.name, fonts['small'], _CELL[0])
         draw.text((left, top + height - _PAD), name, _SOFT, fonts['small'], anchor='ls')
