@@ -98,6 +98,9 @@ examples:
   python train.py ~/flickr8k --weights squeezenet_v1.0.caffemodel --layer pool10
   python generate.py photo.jpg --model result/flickr8k
 
+OPENBLAS_NUM_THREADS=1 in the environment is faster for small models and on a busy machine, all
+processors are for large models on a quiet one.
+
 The same command again goes on with a run that was interrupted, and makes one that was finished
 anew; a different run that is in --out is never replaced. The exit code is 0 after a run, 2 after
 an error, 130 after Ctrl-C or a polite kill, which leaves a snapshot.

@@ -39,7 +39,7 @@ def font(path, size):
     if path is None:
         return ImageFont.load_default(size)
     try:
-        return ImageFont.truetype(path, size)
+        return ImageFont.truetype(os.fspath(path), size)
     except (OSError, ValueError) as error:
         raise FileError(f'{path}: cannot be used as a font ({error}). '
                         'Give a TrueType or OpenType file.') from error
