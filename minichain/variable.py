@@ -5,7 +5,7 @@ import numpy as np
 
 from minichain import backend, configuration, initializer, type_check
 from minichain.autograd import Variable, VariableNode, as_variable  # noqa: F401  Chainer's path
-from minichain.errors import InvalidType
+from minichain.errors import InvalidArgument, InvalidType
 
 
 class Parameter(Variable):
@@ -55,7 +55,15 @@ class Parameter(Variable):
         return 0 if self.array is None else self.array.size
 
     def initialize(self, shape):
-        """Allocate the array with ``shape`` and fill it."""
+        """Allocate the array with ``shape``, a tuple of ints or an int, and fill it.
+
+        Raises:
+            InvalidArgument: a length is no whole number, or negative.
+        """
+        lengths = shape if isinstance(shape, (tuple, list)) else (shape,)
+        if not all(isinstance(n, (int, np.integer)) and n >= 0 for n in lengths):
+            raise InvalidArgument(f'parameter {self.name or ""}: a shape of whole numbers of 0 or '
+                                  f'more expected, got {shape}. Check the sizes given to its link')
         fill = initializer.get_initializer(self.initializer, default=float('nan'))
         self.array = initializer.generate_array(fill, shape, device=self._device)
 

@@ -167,3 +167,9 @@ def test_a_parameter_in_a_formula_is_a_leaf():
     W = Parameter(np.array([2., 3.]))
     F.sum(W * W).backward()
     assert W.grad.tolist() == [4, 6] and W.rank == 0
+
+
+@pytest.mark.parametrize('shape', [(3.5, 2), (-3, 2), 'ab', (None, 2)])
+def test_a_shape_that_is_none_is_refused_with_advice(shape):
+    with pytest.raises(InvalidArgument, match='sizes given to its link'):
+        Parameter(0, shape)
