@@ -5,7 +5,6 @@ of one run, and model.npz is the one that config.json speaks of or, when a save 
 killed, a newer one of it.
 """
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -13,7 +12,7 @@ import tempfile
 
 from minichain._atomic import write_atomically
 from minichain.errors import DataError, FileError, InvalidArgument
-from minichain.image_encoder import check_description
+from minichain.image_encoder import check_description, sha256_of
 from minichain.serializers import save_npz
 from minichain.text import TOKENIZERS
 from minichain.vocabulary import Vocabulary
@@ -62,7 +61,7 @@ def save(folder, config, vocabulary, model):
             vocabulary.save(os.path.join(new, VOCABULARY))
             save_npz(os.path.join(new, MODEL), model)
             config = {'format': FORMAT, 'version': VERSION, **config,
-                      'vocabulary_sha256': _sha256_of(os.path.join(new, VOCABULARY))}
+                      'vocabulary_sha256': sha256_of(os.path.join(new, VOCABULARY))}
             text = json.dumps(config, indent=1, ensure_ascii=False)
             write_atomically(os.path.join(new, CONFIG), text.encode('utf-8', 'replace') + b'\n')
             if not _is_same_run(os.path.join(folder, CONFIG), os.path.join(new, CONFIG)):
@@ -104,7 +103,7 @@ def load(folder):
     except DataError as error:
         raise DataError(f'{path}: {error}. Put the file back that belongs to the model, or train '
                         f'again: python train.py --out {folder}') from error
-    if digest != _sha256_of(vocabulary_path):
+    if digest != sha256_of(vocabulary_path):
         raise DataError(f'{vocabulary_path}: not the vocabulary that the model was trained with, '
                         f'by its sha256; {digest} expected. Put the right one back, or train '
                         f'again: python train.py --out {folder}')
@@ -196,8 +195,3 @@ def _find(path, folder):
                   os.path.join(folder, name)]
     return next((place for place in candidates if '\0' not in place and os.path.isfile(place)),
                 candidates[1])
-
-
-def _sha256_of(path):
-    with open(path, 'rb') as file:
-        return hashlib.sha256(file.read()).hexdigest()

@@ -3,6 +3,7 @@ from minichain.autograd import as_variable
 from minichain.chain import Chain
 from minichain.functions.hyperbolic import tanh
 from minichain.functions.sigmoid import sigmoid
+from minichain.links._hidden_state import HiddenState
 from minichain.links.linear import Linear
 
 
@@ -48,7 +49,7 @@ class StatelessGRU(GRUBase):
         return self._step(as_variable(h), x)
 
 
-class StatefulGRU(GRUBase):
+class StatefulGRU(HiddenState, GRUBase):
     """A GRU that keeps its state; formula as of StatelessGRU, arguments as of GRUBase.
 
     The first step after a reset is  h' = s(W_z x) tanh(W x),  without the parts of U.
@@ -60,19 +61,6 @@ class StatefulGRU(GRUBase):
     def __init__(self, in_size, out_size, init=None, inner_init=None, bias_init=0):
         super().__init__(in_size, out_size, init, inner_init, bias_init)
         self.reset_state()
-
-    def reset_state(self):
-        """Forget the state: the next input begins new sequences."""
-        self.h = None
-
-    def set_state(self, h):
-        """Set the state, (N, H)."""
-        self.h = as_variable(h)
-        self.h.to_device(self.device)
-
-    def device_resident_moved(self):
-        if self.h is not None:
-            self.h.to_device(self.device)
 
     def forward(self, x):
         """Compute one step of every sequence: x (N, I) -> h (N, H)."""

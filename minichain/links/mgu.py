@@ -4,6 +4,7 @@ from minichain.chain import Chain
 from minichain.functions.concat import concat
 from minichain.functions.hyperbolic import tanh
 from minichain.functions.sigmoid import sigmoid
+from minichain.links._hidden_state import HiddenState
 from minichain.links.linear import Linear
 
 
@@ -43,7 +44,7 @@ class StatelessMGU(MGUBase):
         return self._step(as_variable(h), x)
 
 
-class StatefulMGU(MGUBase):
+class StatefulMGU(HiddenState, MGUBase):
     """A minimal gated unit that keeps its state; formula as of StatelessMGU.
 
     Args:
@@ -56,19 +57,6 @@ class StatefulMGU(MGUBase):
         super().__init__(in_size, out_size)
         self.state_size = out_size
         self.reset_state()
-
-    def reset_state(self):
-        """Forget the state: the next input begins new sequences."""
-        self.h = None
-
-    def set_state(self, h):
-        """Set the state, (N, H)."""
-        self.h = as_variable(h)
-        self.h.to_device(self.device)
-
-    def device_resident_moved(self):
-        if self.h is not None:
-            self.h.to_device(self.device)
 
     def forward(self, x):
         """Compute one step of every sequence: x (N, I) -> h (N, H)."""
