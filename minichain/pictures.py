@@ -108,8 +108,8 @@ def _card_of(item, cell=_CELL):
         thumbnail, caption, n_best, name = Item(*item)
         n_best = [(_typography.clean(text), float(p)) for text, p in n_best or ()]
     except (TypeError, ValueError) as error:
-        raise InvalidArgument('pictures: an item (thumbnail, caption, n_best, name) expected, with '
-                              f'n_best a list of (caption, probability): {error}.') from error
+        raise InvalidArgument('pictures: an item (thumbnail, caption, n_best, name) expected, '
+                              f'with n_best a list of (caption, probability): {error}.') from error
     picture = Image.fromarray(check_image(thumbnail)).convert('RGB')
     ratio = min(cell[0] / picture.width, cell[1] / picture.height, 4.0)
     size = [max(1, round(side * ratio)) for side in picture.size]
