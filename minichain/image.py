@@ -226,7 +226,7 @@ def check_image(image):
 class Preprocessing:
     """What a network wants done to an image before it looks; travels with the weights.
 
-    `apply` resizes, orders the channels, and gives (x - mean) * scale for x in 0..255.
+    `apply` resizes, orders the channels, and gives (x - mean) * scale / std for x in 0..255.
 
     Resizing is Pillow's bilinear filter, which widens as it shrinks (antialiasing). OpenCV's does
     not: shrinking a photo to 227 x 227, single pixels differ by dozens of levels of 255.
@@ -236,6 +236,9 @@ class Preprocessing:
         channels: 'BGR', 'RGB' or 'grey' (0.299 R + 0.587 G + 0.114 B).
         mean: one number a channel, in the order of `channels`, or None for zeros.
         scale: factor after the mean is taken off, finite and not 0.
+        std: one positive number a channel, in the order of `channels`, by which the scaled value
+            is divided at last, or None for ones. What is published for values in 0..1 as
+            mean m and deviation s is mean=255 m, scale=1 / 255, std=s here.
         resize: 'warp' brings the whole image to `size`; 'crop' cuts the centre after the shorter
             side was brought to `resize_to`; 'pad' shows the whole image undistorted, the rest is 0
             in the result, that is, of the mean colour.
@@ -251,6 +254,7 @@ class Preprocessing:
     scale: float = 1.0
     resize: str = 'warp'
     resize_to: int | None = None
+    std: tuple | None = None
 
     def __post_init__(self):
         sides = tuple(self.size) if isinstance(self.size, (tuple, list)) else ()
@@ -260,11 +264,12 @@ class Preprocessing:
         _expect(self.channels in ('BGR', 'RGB', 'grey'), 'channels', "'BGR', 'RGB' or 'grey'",
                 self.channels)
         number = 1 if self.channels == 'grey' else 3
-        mean = self.mean if self.mean is None or not isinstance(self.mean, (tuple, list)) \
-            else tuple(self.mean)
-        _expect(mean is None or (isinstance(mean, tuple) and len(mean) == number
-                                 and all(map(_is_finite, mean))),
+        mean, std = (tuple(value) if isinstance(value, list) else value
+                     for value in (self.mean, self.std))
+        _expect(mean is None or _are_finite(mean, number),
                 'mean', f'None or {number} finite numbers, one a channel of {self.channels}', mean)
+        _expect(std is None or (_are_finite(std, number) and min(std) > 0),
+                'std', f'None or {number} positive numbers, one a channel of {self.channels}', std)
         _expect(_is_finite(self.scale) and self.scale != 0, 'scale', 'a finite number, not 0',
                 self.scale)
         _expect(self.resize in ('warp', 'crop', 'pad'), 'resize', "'warp', 'crop' or 'pad'",
@@ -277,6 +282,7 @@ class Preprocessing:
         object.__setattr__(self, 'size', tuple(map(int, sides)))
         object.__setattr__(self, 'mean', mean and tuple(map(float, mean)))
         object.__setattr__(self, 'scale', float(self.scale))
+        object.__setattr__(self, 'std', std and tuple(map(float, std)))
 
     def apply(self, image):
         """Make network input of an image.
@@ -322,12 +328,16 @@ class Preprocessing:
         if self.mean is not None:
             inner -= np.array(self.mean, np.float32)[:, None, None]
         inner *= np.float32(self.scale)
+        if self.std is not None:
+            inner /= np.array(self.std, np.float32)[:, None, None]
         return x
 
     def to_dict(self):
         """The description as a dict for JSON; `from_dict` gives an equal one back."""
+        # Without `std` it is what was written before there was one: readers and digests stay.
         return {key: list(value) if isinstance(value, tuple) else value
-                for key, value in dataclasses.asdict(self).items()}
+                for key, value in dataclasses.asdict(self).items()
+                if key != 'std' or value is not None}
 
     @classmethod
     def from_dict(cls, description):
@@ -361,3 +371,7 @@ def _is_length(value):
 
 def _is_finite(value):
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _are_finite(values, number):
+    return isinstance(values, tuple) and len(values) == number and all(map(_is_finite, values))

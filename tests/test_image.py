@@ -398,6 +398,31 @@ def test_apply_orders_channels_and_then_normalises():
     assert _description(mean=None, scale=1).apply(picture)[:, 3, 5].tolist() == [30, 20, 10]
 
 
+def test_std_divides_each_channel_after_the_scale():
+    picture = np.zeros((4, 6, 3), np.uint8)
+    picture[...] = 10, 20, 30
+    halves = _description(std=(1, .5, .25)).apply(picture)      # b, g, r: 14.5, 9, 3.5 before
+    assert halves[:, 2, 3].tolist() == [14.5, 18, 14]
+    published = image.Preprocessing((4, 6), mean=(.485 * 255, .456 * 255, .406 * 255),
+                                    scale=1 / 255, std=(.229, .224, .225))
+    expected = (np.array([10, 20, 30]) / 255 - [.485, .456, .406]) / [.229, .224, .225]
+    np.testing.assert_allclose(published.apply(picture)[:, 0, 0], expected, rtol=1e-6)
+    grey = image.Preprocessing((4, 6), 'grey', std=(4,))
+    assert grey.apply(np.full((4, 6, 3), 80, np.uint8))[0, 1, 1] == 20
+
+
+def test_descriptions_from_before_there_was_a_std_mean_and_read_the_same():
+    old = {'size': [4, 6], 'channels': 'BGR', 'mean': [1.0, 2.0, 3.0], 'scale': 0.5,
+           'resize': 'warp', 'resize_to': None}
+    assert image.Preprocessing.from_dict(old) == _description()
+    assert _description().to_dict() == old
+    new = _description(std=[1, 2, 4])
+    assert new.std == (1.0, 2.0, 4.0) and hash(new) != hash(_description())
+    assert image.Preprocessing.from_dict(json.loads(json.dumps(new.to_dict()))) == new
+    with pytest.raises(DataError, match='std'):
+        image.Preprocessing.from_dict({**old, 'std': 'abc'})
+
+
 def test_apply_keeps_an_image_of_the_right_size():
     colours = _colours(4, 6)
     for resize in ('warp', 'crop', 'pad'):
@@ -441,7 +466,8 @@ def test_a_constant_image_stays_constant_and_a_ramp_stays_a_ramp():
     ({'size': (True, 3)}, 'size'), ({'channels': 'rgb'}, 'channels'), ({'mean': (1, 2)}, 'mean'),
     ({'mean': (1, 2, np.nan)}, 'mean'), ({'mean': 'abc'}, 'mean'), ({'scale': 0}, 'scale'),
     ({'scale': np.inf}, 'scale'), ({'resize': 'squash'}, 'resize'),
-    ({'resize_to': 9}, 'resize_to'),
+    ({'resize_to': 9}, 'resize_to'), ({'std': (1, 1)}, 'std'), ({'std': (1, 0, 1)}, 'std'),
+    ({'std': (1, -1, 1)}, 'std'), ({'std': (1, np.nan, 1)}, 'std'), ({'std': 2}, 'std'),
     ({'resize': 'crop', 'resize_to': 5}, 'resize_to'), ({'channels': ['BGR']}, 'channels')])
 def test_values_that_are_not_allowed_are_named(changes, word):
     with pytest.raises(InvalidArgument, match=f'Preprocessing: {word}'):
