@@ -31,7 +31,7 @@ from minichain.variable import Parameter
 _ROOMS = frozenset("""
     caffe compat computational_graph dataset datasets decoding errors features function
     function_hook function_hooks gradient_check graph_drawing image image_encoder iterators
-    link_hook link_hooks metrics packing pictures reporter result_folder serializers snapshot
+    link_hook link_hooks metrics onnx packing pictures reporter result_folder serializers snapshot
     testing text type_check""".split())
 
 aliases.install()

@@ -1,0 +1,284 @@
+"""What an ONNX file says, in plain objects: nodes in an order in which they can run.
+
+``schema`` and ``tensors`` know the file format; ``net`` runs what is described here.
+"""
+import os
+
+from minichain.errors import DataError
+from minichain.onnx.schema import SCHEMA, dtype_of
+from minichain.onnx.tensors import Tensor, read_tensor
+from minichain.protobuf import Message, Reader, map_file
+
+# The largest public networks have some ten thousand nodes of a dozen fields each.
+MAX_FIELDS = 2_000_000
+# The default domain has two names.
+DOMAINS = {'ai.onnx': '', 'ai.onnx.ml': 'ai.onnx.ml'}
+VALUES = {'FLOAT': 'f', 'INT': 'i', 'STRING': 's', 'TENSOR': 't', 'GRAPH': 'g', 'FLOATS': 'floats',
+          'INTS': 'ints', 'STRINGS': 'strings', 'TENSORS': 'tensors', 'GRAPHS': 'graphs',
+          'TYPE_PROTO': 'tp', 'SPARSE_TENSOR': 'sparse_tensor'}
+
+
+class Node:
+    """One application of an operator.
+
+    Attributes:
+        op_type, domain: the operator; '' is ONNX's own domain.
+        opset: version of the domain's operator set.
+        name: maybe ''.
+        inputs, outputs: names of values; '' is one that is left out.
+        attributes: dict of float, int, str, ndarray, `Graph`, or lists of them.
+        references: dict, name of an attribute -> name of the attribute of the function around.
+        index: position in the graph's file.
+    """
+
+    def __init__(self, op_type, domain, opset, name, inputs, outputs, attributes, references,
+                 index):
+        self.op_type, self.domain, self.opset, self.name = op_type, domain, opset, name
+        self.inputs, self.outputs = inputs, outputs
+        self.attributes, self.references, self.index = attributes, references, index
+
+    def __str__(self):
+        return f'node {self.index} {self.name!r} ({self.domain and self.domain + "."}' \
+               f'{self.op_type})'
+
+    def get(self, name, default=None):
+        """An attribute, or the default if the node does not have it."""
+        return self.attributes.get(name, default)
+
+    def require(self, name):
+        """An attribute that the operator cannot do without.
+
+        Raises:
+            DataError: the node does not have it.
+        """
+        if name not in self.attributes:
+            raise DataError(f'the attribute {name!r} is missing')
+        return self.attributes[name]
+
+
+class Graph:
+    """A graph, or the body of a function or of a control flow operator.
+
+    Attributes:
+        name: maybe ''.
+        nodes: list of `Node`, each after those that make its inputs.
+        initializers: dict, name -> ndarray.
+        inputs: dict, name -> (dtype or None, shape or None); names and numbers in the shape.
+            Initializers that the file lists as inputs, too, are left out.
+        outputs: list of names.
+        free: names that the graph takes from the graph around it.
+    """
+
+    def __init__(self, name, nodes, initializers, inputs, outputs, where):
+        self.name, self.initializers, self.inputs = name, initializers, inputs
+        self.outputs = outputs
+        self.nodes, self.free = sort(nodes, {*initializers, *inputs}, where)
+        made = {*initializers, *inputs}.union(*(node.outputs for node in self.nodes))
+        self.free |= {name for name in outputs if name not in made}
+
+    def depth_first(self):
+        """Yields all nodes, those of bodies inside nodes too."""
+        for node in self.nodes:
+            yield node
+            for value in node.attributes.values():
+                for body in value if isinstance(value, list) else [value]:
+                    if isinstance(body, Graph):
+                        yield from body.depth_first()
+
+
+class Model:
+    """A whole file.
+
+    Attributes:
+        graph: `Graph`.
+        functions: dict, (domain, op_type) -> (`Graph`, dict of default attributes).
+        opsets: dict, domain -> version.
+        source: the file, for messages.
+    """
+
+    def __init__(self, graph, functions, opsets, source):
+        self.graph, self.functions = graph, functions
+        self.opsets, self.source = opsets, source
+
+
+def read_model(source):
+    """Reads an ONNX model.
+
+    Args:
+        source: path of a file, its bytes, or an onnx.ModelProto.
+    Returns:
+        Model.
+    Raises:
+        FileError: the file is missing or cannot be read.
+        DataError: it is no ONNX model, damaged, or cut off.
+    """
+    if hasattr(source, 'SerializeToString'):
+        try:
+            data = memoryview(bytearray(source.SerializeToString()))
+        except ValueError as error:     # protobuf's limit of 2 GiB
+            raise DataError(f'ModelProto: {error}. Save it with external data and load the '
+                            'file.') from error
+        name, folder = 'ModelProto', None
+    elif isinstance(source, (bytes, bytearray, memoryview)):
+        data, name, folder = memoryview(bytearray(source)), 'ONNX model', None
+    else:
+        data = map_file(source, 'an ONNX model')
+        name = os.fspath(source)
+        folder = os.path.dirname(os.path.abspath(name))
+    reader = Reader(name, data, SCHEMA, 'ONNX model', {'Tensor': read_tensor}, MAX_FIELDS)
+    return Builder(name, folder).model(reader.message('ModelProto', 0, len(data), 'model'))
+
+
+class Builder:
+    """Turns the messages of one file into plain objects."""
+
+    def __init__(self, source, folder):
+        self.source, self.folder, self.opsets = source, folder, {}
+
+    def model(self, message):
+        if 'graph' not in message or not message.opset_import and not message.functions:
+            raise DataError(f'{self.source}: no ONNX model: a graph and opset_import expected'
+                            f'{", they are missing" if not message.unknown else ""}.')
+        functions = {}
+        for body in message.functions:
+            self.opsets = self.read_opsets(body)
+            defaults = {entry.name: self.attribute(entry, body.name)
+                        for entry in body.attribute_proto}
+            graph = Graph(body.name, self.nodes(body.node, body.name), {},
+                          dict.fromkeys(body.input, (None, None)), body.output,
+                          f'{self.source}: function {body.name!r}')
+            functions[domain_of(body), body.name] = graph, defaults
+        self.check_calls(functions)
+        self.opsets = self.read_opsets(message)
+        return Model(self.graph(message.graph, 'graph'), functions, self.opsets, self.source)
+
+    def check_calls(self, functions):
+        """Refuses functions that call themselves, at any distance."""
+        calls = {key: {(node.domain, node.op_type) for node in graph.depth_first()}
+                 .intersection(functions) for key, (graph, _) in functions.items()}
+        while calls:
+            leaves = [key for key, called in calls.items() if not called.intersection(calls)]
+            if not leaves:
+                names = ', '.join(sorted(name for _, name in calls))
+                raise DataError(f'{self.source}: functions that call each other in a circle: '
+                                f'{names}.')
+            for key in leaves:
+                del calls[key]
+
+    def read_opsets(self, message):
+        opsets = {DOMAINS.get(entry.domain, entry.domain): entry.version
+                  for entry in message.opset_import}
+        return {'': 1, **opsets}
+
+    def graph(self, message, where):
+        where = f'{where} {message.name!r}' if message.name else where
+        initializers = {}
+        for tensor in message.initializer:
+            initializers[tensor.name] = tensor.load_external(self.folder)
+        if message.sparse_initializer:
+            raise DataError(f'{self.source}: {where}: sparse initializers are not supported.')
+        inputs = {value.name: self.value_type(value.type, where) for value in message.input
+                  if value.name not in initializers}
+        return Graph(message.name, self.nodes(message.node, where), initializers, inputs,
+                     [value.name for value in message.output], f'{self.source}: {where}')
+
+    def value_type(self, message, where):
+        """(dtype, shape) of a TypeProto that is a tensor, else (None, None)."""
+        tensor = message.tensor_type
+        if 'tensor_type' not in message or not tensor.elem_type:
+            return None, None
+        dtype = dtype_of(tensor.elem_type, f'{self.source}: {where}')
+        if 'shape' not in tensor:
+            return dtype, None
+        return dtype, tuple(dim.dim_value if 'dim_value' in dim else dim.dim_param or None
+                            for dim in tensor.shape.dim)
+
+    def nodes(self, messages, where):
+        nodes = []
+        for index, message in enumerate(messages):
+            place = f'{where}, node {index} ({message.op_type})'
+            attributes = {entry.name: self.attribute(entry, place)
+                          for entry in message.attribute if not entry.ref_attr_name}
+            references = {entry.name: entry.ref_attr_name
+                          for entry in message.attribute if entry.ref_attr_name}
+            domain = domain_of(message)
+            nodes.append(Node(message.op_type, domain, self.opsets.get(domain, 1), message.name,
+                              message.input, message.output, attributes, references, index))
+        return nodes
+
+    def attribute(self, message, where):
+        """The value of an AttributeProto, of the type that it states or that its fields show."""
+        kind = message.type
+        if kind not in VALUES:
+            kind = next((kind for kind, field in VALUES.items() if field in message), None)
+            if kind is None:
+                raise DataError(f'{self.source}: {where}: the attribute {message.name!r} has no '
+                                'value.')
+        return self.plain(getattr(message, VALUES[kind]), where)
+
+    def plain(self, value, where):
+        if isinstance(value, list):
+            return [self.plain(item, where) for item in value]
+        if isinstance(value, Tensor):
+            return value.load_external(self.folder)
+        if isinstance(value, bytes):
+            return value.decode('utf-8', 'replace')
+        if isinstance(value, Message):
+            if value.kind == 'GraphProto':
+                return self.graph(value, where)
+            if value.kind == 'TypeProto':
+                return self.value_type(value, where)
+            raise DataError(f'{self.source}: {where}: sparse tensors are not supported.')
+        return value
+
+
+def domain_of(message):
+    return DOMAINS.get(message.domain, message.domain)
+
+
+def sort(nodes, known, where):
+    """Nodes in an order in which each can run, and the names that no node makes.
+
+    ONNX asks for this order; some files do not keep it.
+
+    Raises:
+        DataError: a value is made twice, or nodes need each other's values.
+    """
+    makers = {}
+    for node in nodes:
+        for name in filter(None, node.outputs):
+            if name in makers or name in known:
+                raise DataError(f'{where}: {node} makes {name!r}, which is there already.')
+            makers[name] = node
+    free, order, state = set(), [], {}
+    for first in nodes:
+        stack = [first]
+        while stack:
+            node = stack[-1]
+            if state.get(id(node)) == 'done':
+                stack.pop()
+                continue
+            needed = names_needed(node)
+            pending = [makers[name] for name in needed
+                       if name in makers and state.get(id(makers[name])) != 'done']
+            if not pending:
+                free.update(name for name in needed if name not in makers and name not in known)
+                state[id(node)] = 'done'
+                order.append(node)
+                stack.pop()
+            elif state.get(id(node)) == 'open':
+                raise DataError(f'{where}: {node} needs a value that is made from its own.')
+            else:
+                state[id(node)] = 'open'
+                stack.extend(pending)
+    return order, free
+
+
+def names_needed(node):
+    """The values that a node reads, also those that bodies inside it take from outside."""
+    names = [name for name in node.inputs if name]
+    for value in node.attributes.values():
+        for body in value if isinstance(value, list) else [value]:
+            if isinstance(body, Graph):
+                names += sorted(body.free)
+    return names

@@ -1,0 +1,335 @@
+"""An ONNX model as a Chain: inputs by position or name, any value by name, weights to train.
+
+``graph`` has read the file and ``operators`` knows what operators do; here they become steps.
+"""
+import collections
+
+import numpy as np
+
+from minichain.autograd import Variable, as_variable
+from minichain.backend import CpuDevice
+from minichain.chain import Chain
+from minichain.errors import DataError, InvalidArgument, InvalidType, MinichainError
+from minichain.onnx.graph import Graph, Node, read_model
+from minichain.onnx.operators import CONTROL, OPERATORS, SETTINGS
+from minichain.variable import Parameter
+
+# Model functions that call each other may multiply; no model needs so many nodes, or so deep.
+MAX_NODES = 1_000_000
+MAX_CALLS = 32
+# What an operator may raise on a damaged model; it becomes a DataError that names the node.
+UNFIT = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, TypeError,
+         ValueError)
+
+
+class OnnxFunction(Chain):
+    """A network read from an ONNX file.
+
+        net = minichain.onnx.load('resnet50.onnx')
+        y, = net(x)
+        features, = net(x, outputs=['flatten_473'])
+
+    The weights are Parameters under the names of the file, so that it can be trained further;
+    statistics of batch normalization and other settings that are floats are persistent values.
+    They stay in the file until they are used. Dropout and batch normalization follow the file:
+    without a training mode in it they do what they do at inference.
+
+    Args:
+        source: path of the file, its bytes, or an onnx.ModelProto. External data are read from
+            the folder of the file only.
+        strict: False accepts operators that are not supported; asking for what needs them fails.
+    Attributes:
+        input_names: names of the inputs that must be given, in the file's order.
+        output_names: names of the outputs, in the file's order.
+        value_names: names of all values that can be asked for.
+        opsets: dict, domain -> version of its operator set.
+        source: name of the file.
+    Raises:
+        FileError: a file is missing or cannot be read.
+        DataError: it is no ONNX model or damaged; or it needs operators that are not supported:
+            all of them are named, with their counts.
+    """
+
+    def __init__(self, source, strict=True):
+        super().__init__()
+        model = read_model(source)
+        self.source, self.opsets = model.source, model.opsets
+        self._nodes_left = MAX_NODES
+        self._graph = self._inline(model.graph, model.functions, {}, 0)
+        self._inputs = self._graph.inputs
+        self.input_names, self.output_names = tuple(self._inputs), tuple(self._graph.outputs)
+        made = [name for node in self._graph.nodes for name in node.outputs if name]
+        self.value_names = (*self._inputs, *self._graph.initializers, *made)
+        if self._graph.free:
+            raise DataError(f'{self.source}: nothing makes {", ".join(sorted(self._graph.free))}. '
+                            'The file is damaged.')
+        unknown = collections.Counter(
+            f'{node.domain and node.domain + "."}{node.op_type}'
+            for node in self._graph.depth_first() if find(node) is None)
+        if unknown and strict:
+            lines = '\n'.join(f'  {name}: {count}' for name, count in unknown.most_common())
+            raise DataError(f'{self.source}: {unknown.total()} nodes need {len(unknown)} '
+                            f'operators that are not supported:\n{lines}\nPass strict=False to '
+                            'use the others.')
+        self._keys = {}     # name of an initializer -> attribute of the link that holds it
+        self._constants = {}
+        settings = settings_of(self._graph)
+        for name, array in self._graph.initializers.items():
+            self._add_initializer(name, array, name in settings)
+
+    def _add_initializer(self, name, array, setting):
+        if array.dtype.kind != 'f':
+            self._constants[name] = array
+            return
+        key = name
+        while not key or hasattr(self, key):    # a value may be called as a method is
+            key += '_'
+        self._keys[name] = key
+        if setting:
+            self.add_persistent(key, array)
+        else:
+            with self.init_scope():
+                setattr(self, key, Parameter(array))
+
+    def _inline(self, graph, functions, attributes, depth):
+        """A graph with references to attributes resolved, and model functions as bodies."""
+        if depth > MAX_CALLS:
+            raise DataError(f'{self.source}: functions call each other more than {MAX_CALLS} '
+                            'deep.')
+        self._nodes_left -= len(graph.nodes)
+        if self._nodes_left < 0:
+            raise DataError(f'{self.source}: with its functions written out the model has more '
+                            f'than {MAX_NODES} nodes.')
+        nodes = []
+        for node in graph.nodes:
+            values = {**node.attributes,
+                      **{name: attributes[outer] for name, outer in node.references.items()
+                         if outer in attributes}}
+            values = {name: self._inline_value(value, functions, attributes, depth)
+                      for name, value in values.items()}
+            if (node.domain, node.op_type) in functions and not (
+                    node.domain == '' and node.op_type in OPERATORS):
+                body, defaults = functions[node.domain, node.op_type]
+                body = self._inline(body, functions, {**defaults, **values}, depth + 1)
+                values = {'body': body}
+            nodes.append(Node(node.op_type, node.domain, node.opset, node.name, node.inputs,
+                              node.outputs, values, {}, node.index))
+        return Graph(graph.name, nodes, graph.initializers, graph.inputs, graph.outputs,
+                     self.source)
+
+    def _inline_value(self, value, functions, attributes, depth):
+        if isinstance(value, Graph):
+            return self._inline(value, functions, attributes, depth + 1)
+        if isinstance(value, list) and value and isinstance(value[0], Graph):
+            return [self._inline(body, functions, attributes, depth + 1) for body in value]
+        return value
+
+    def forward(self, *args, outputs=None, **inputs):
+        """Computes outputs of the network, or any of its values.
+
+        Args:
+            args: the inputs in the order of `input_names`; or one dict, name -> input. An input
+                is an array or Variable; a list of them where the file says sequence.
+            outputs: names of the values to compute; None takes `output_names`. Only what they
+                need is computed.
+            inputs: inputs by name. A value in the middle of the network may be given, too; what
+                makes it does not run.
+        Returns:
+            tuple of Variables, in the order of ``outputs``; a sequence is a list of Variables, an
+            optional value that is empty is None.
+        Raises:
+            InvalidArgument: too many inputs, one that is missing, a name that is unknown.
+            InvalidType: an input of another dtype or number of axes than the file says.
+            DataError: a node cannot be computed: the model is damaged or the inputs do not fit.
+        """
+        if len(args) == 1 and isinstance(args[0], dict):
+            inputs, args = {**args[0], **inputs}, ()
+        if isinstance(outputs, str):
+            raise InvalidArgument(f'outputs: a list of names expected, got {outputs!r}')
+        wanted = self.output_names if outputs is None else tuple(outputs)
+        values = self._bind(args, inputs, wanted)
+        with np.errstate(all='ignore'):     # infinities and NaN are values like others in ONNX
+            results = self._run(self._graph, values, wanted)
+        return tuple(map(as_output, results))
+
+    def _bind(self, args, inputs, wanted):
+        names = ', '.join(self.input_names) or 'none'
+        if len(args) > len(self.input_names):
+            raise InvalidArgument(f'{self.source}: {len(self.input_names)} inputs expected '
+                                  f'({names}), got {len(args)}')
+        given = dict(zip(self.input_names, args))
+        for name, value in inputs.items():
+            if name in given:
+                raise InvalidArgument(f'{self.source}: the input {name!r} is given twice')
+            given[name] = value
+        known = set(self.value_names)
+        for name in (*given, *wanted):
+            if name not in known:
+                raise InvalidArgument(f'{self.source}: no value {name!r}; the inputs are {names}, '
+                                      f'the outputs {", ".join(self.output_names)}; value_names '
+                                      'lists all')
+        values = {name: self._check_input(name, value) for name, value in given.items()}
+        for name, array in self._constants.items():
+            values.setdefault(name, array)
+        for name, key in self._keys.items():
+            values.setdefault(name, aligned(self, key))
+        return values
+
+    def _check_input(self, name, value):
+        dtype, shape = self._inputs.get(name, (None, None))
+        if isinstance(value, (list, tuple)) and dtype is None or value is None:
+            return value
+        value = as_value(value)
+        texts = value.dtype.kind in 'OU'
+        if dtype is not None and value.dtype != dtype and not (texts and dtype.kind == 'O'):
+            raise InvalidType(f'{self.source}: input {name!r}: {dtype} expected, got '
+                              f'{value.dtype}. Convert it with x.astype({dtype.name!r}).')
+        if shape is not None and len(shape) != value.ndim:
+            raise InvalidType(f'{self.source}: input {name!r}: {len(shape)} axes '
+                              f'{show(shape)} expected, got the shape {value.shape}')
+        return value
+
+    def _run(self, graph, values, wanted):
+        """Runs the nodes that the wanted values need; values are dropped after their last use."""
+        steps = needed(graph, values, wanted)
+        last_use = {name: node for node in steps for name in names_of(node)}
+        keep = {*wanted, *graph.inputs, *graph.initializers}
+        for node in steps:
+            for name, value in zip(node.outputs, self._step(node, values)):
+                if name:
+                    values[name] = value
+            for name in names_of(node):
+                if last_use[name] is node and name not in keep:
+                    values.pop(name, None)
+        missing = [name for name in wanted if name not in values]
+        if missing:
+            raise InvalidArgument(f'{self.source}: the input {missing[0]!r} is missing; expected '
+                                  f'are {", ".join(self.input_names)}')
+        return [values[name] for name in wanted]
+
+    def _step(self, node, values):
+        missing = [name for name in names_of(node) if name not in values]
+        if missing:
+            raise InvalidArgument(f'{self.source}: {node} needs {missing[0]!r}, which is not '
+                                  f'given; the inputs are {", ".join(self.input_names)}')
+        inputs = [values[name] if name else None for name in node.inputs]
+        operator = find(node)
+        try:
+            if 'body' in node.attributes and operator is None:
+                results = self._call(node.attributes['body'], inputs, {})
+            elif operator is None:
+                raise DataError('this operator is not supported')
+            elif not node.domain and node.op_type in CONTROL:
+                def run(body, *inputs):
+                    return self._call(body, inputs, values)
+                results = operator(node, run, *inputs)
+            else:
+                results = operator(node, *inputs)
+        except MinichainError as error:
+            raise type(error)(f'{self.source}: {node}{shapes(inputs)}: {error}') from error
+        except UNFIT as error:
+            raise DataError(f'{self.source}: {node}{shapes(inputs)} cannot be computed: '
+                            f'{type(error).__name__}: {error}. The inputs do not fit, or the '
+                            'model is damaged.') from error
+        if not isinstance(results, tuple):
+            results = (results,)
+        return [self._send(result) for result in results]
+
+    def _send(self, value):
+        """Float constants go to the network's device; integers stay where shapes are made."""
+        if isinstance(self.device, CpuDevice) or not isinstance(value, np.ndarray) \
+                or value.dtype.kind != 'f':
+            return value
+        return self.device.send(value)
+
+    def _call(self, body, inputs, outer):
+        """Runs a body: of a control flow operator, which also sees the values around it."""
+        values = {name: outer[name] for name in body.free if name in outer}
+        values.update((name, self._send(array)) for name, array in body.initializers.items())
+        values.update(zip(body.inputs, inputs))
+        values.update(dict.fromkeys(list(body.inputs)[len(inputs):]))
+        return tuple(self._run(body, values, tuple(body.outputs)))
+
+
+def load(source, strict=True):
+    """Reads an ONNX model; see `OnnxFunction`, which this makes."""
+    return OnnxFunction(source, strict)
+
+
+def find(node):
+    """What computes a node; None for what is not supported. Model functions have a body."""
+    if node.domain:
+        return OPERATORS.get((node.domain, node.op_type)) or node.attributes.get('body')
+    return OPERATORS.get(node.op_type)
+
+
+def settings_of(graph):
+    """Names of floats that are no weights: only operators read them that never train them."""
+    roles = collections.defaultdict(list)
+    for node in graph.depth_first():
+        first = SETTINGS.get(node.op_type) if not node.domain else None
+        for place, name in enumerate(node.inputs):
+            roles[name].append(first is not None and place >= first)
+    return {name for name, are in roles.items() if all(are)}
+
+
+def needed(graph, values, wanted):
+    """The nodes that the wanted values depend on, in order, as far as they are not given."""
+    wanted, steps = {name for name in wanted if name not in values}, []
+    for node in reversed(graph.nodes):
+        if wanted.intersection(node.outputs):
+            steps.append(node)
+            wanted.update(name for name in names_of(node) if name not in values)
+    return steps[::-1]
+
+
+def names_of(node):
+    """The values that a node reads, also those that bodies inside it take from outside."""
+    names = [name for name in node.inputs if name]
+    for value in node.attributes.values():
+        for body in value if isinstance(value, list) else [value]:
+            if isinstance(body, Graph):
+                names += sorted(body.free)
+    return names
+
+
+def aligned(link, key):
+    """What a link holds, its array moved to an address that matrix products can use.
+
+    In the file an array starts anywhere. The first use copies it out.
+    """
+    value = getattr(link, key)
+    array = value.array if isinstance(value, Variable) else value
+    if isinstance(array, np.ndarray) and not array.flags.aligned:
+        array = array.copy()
+        if isinstance(value, Variable):
+            value.array = array
+        else:
+            setattr(link, key, array)
+            value = array
+    return value
+
+
+def as_value(value):
+    """Floats as Variables, all else as arrays."""
+    if isinstance(value, Variable):
+        return value if value.dtype.kind == 'f' else value.array
+    if not hasattr(value, 'dtype') or isinstance(value, np.generic):
+        value = np.asarray(value)
+    return as_variable(value) if value.dtype.kind == 'f' else value
+
+
+def as_output(value):
+    if isinstance(value, (list, tuple)):
+        return [as_output(item) for item in value]
+    return value if value is None else as_variable(value)
+
+
+def shapes(inputs):
+    """The shapes of a node's inputs, for messages."""
+    known = [show(value.shape) for value in inputs if hasattr(value, 'shape')]
+    return f' with {", ".join(known)}' if known else ''
+
+
+def show(shape):
+    return f'({", ".join("?" if dim is None else str(dim) for dim in shape)})'

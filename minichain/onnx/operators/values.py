@@ -1,0 +1,113 @@
+"""What operators share: looking at their inputs, and bounds on what they may allocate."""
+import math
+
+import numpy as np
+
+from minichain.autograd import Variable, as_array
+from minichain.backend import get_array_module, to_cpu
+from minichain.errors import DataError
+
+# Elements of one tensor that a model may ask for without giving data of that size: half a
+# gibibyte of float32. A damaged file asks for anything.
+MAX_ELEMENTS = 1 << 27
+
+
+def is_float(x):
+    """Whether a value is one that the functions of minichain compute, with gradients."""
+    return x.dtype.kind == 'f'
+
+
+def to_ints(x):
+    """The integers of a tensor as a tuple, on the host: shapes, axes, indices of a setting.
+
+    Raises:
+        DataError: not integers, or more axes than one.
+    """
+    values = to_cpu(as_array(x))
+    if values.dtype.kind not in 'iu' or values.ndim > 1:
+        raise DataError(f'a list of integers expected, got {values.dtype} {values.shape}')
+    return tuple(values.ravel().tolist())
+
+
+def to_scalar(x):
+    """The only element of a tensor as a Python number, on the host."""
+    values = to_cpu(as_array(x))
+    if values.size != 1:
+        raise DataError(f'one number expected, got the shape {values.shape}')
+    return values.item()
+
+
+def axes_of(node, x, axes=None):
+    """Axes from an input (newer operator sets) or the attribute `axes`, as a tuple, or None."""
+    if axes is not None:
+        return normalize_axes(to_ints(axes), x.ndim)
+    axes = node.get('axes')
+    return None if axes is None else normalize_axes(axes, x.ndim)
+
+
+def normalize_axes(axes, ndim):
+    """Axes counted from the front.
+
+    Raises:
+        DataError: one does not exist, or is there twice.
+    """
+    result = tuple(axis + ndim if axis < 0 else axis for axis in axes)
+    if any(not 0 <= axis < ndim for axis in result) or len(set(result)) != len(result):
+        raise DataError(f'axes {tuple(axes)} do not exist or repeat in a tensor of {ndim} axes')
+    return result
+
+
+def normalize_axis(axis, ndim):
+    """One axis counted from the front; see `normalize_axes`."""
+    return normalize_axes((axis,), ndim)[0]
+
+
+def check_size(shape):
+    """A shape that may be allocated, as a tuple.
+
+    Raises:
+        DataError: a negative length, or more than MAX_ELEMENTS elements.
+    """
+    shape = tuple(map(int, shape))
+    if any(length < 0 for length in shape) or math.prod(shape) > MAX_ELEMENTS:
+        raise DataError(f'a tensor of the shape {shape!s:.200} is asked for; no length may be '
+                        f'negative, and at most {MAX_ELEMENTS} elements are made. The model is '
+                        'damaged or not meant for this input.')
+    return shape
+
+
+def check_broadcast(*values):
+    """Refuses operands whose common shape would be far larger than they are.
+
+    Raises:
+        DataError: the shapes do not fit, or the result is too large.
+    """
+    try:
+        shape = np.broadcast_shapes(*(value.shape for value in values))
+    except ValueError as error:
+        raise DataError(f'shapes that do not broadcast: '
+                        f'{", ".join(str(value.shape) for value in values)}') from error
+    if math.prod(shape) > MAX_ELEMENTS:
+        check_size(shape)
+    return shape
+
+
+def send_like(array, x):
+    """An array on the device of another value, for operands that come from the host."""
+    array, xp = as_array(array), get_array_module(x)
+    return array if get_array_module(array) is xp else xp.asarray(array)
+
+
+def keep_dtype(result, x):
+    """A result with the type of an operand: NumPy widens some."""
+    return result if result.dtype == x.dtype else result.astype(x.dtype)
+
+
+def arrays(*values):
+    """The arrays of values, None kept."""
+    return tuple(None if value is None else as_array(value) for value in values)
+
+
+def is_variable(x):
+    """Whether a value may hand back a gradient."""
+    return isinstance(x, Variable)
