@@ -1,0 +1,2 @@
+"""From define-by-run code to ONNX files: traced, converted function by function, checked."""
+from minichain.onnx.export.exporter import export
