@@ -19,7 +19,9 @@ DYNAMIC = {
     'minichain/aliases.py': "Chainer's module paths",
     'minichain/backend.py': 'CuPy',
     'minichain/functions/special.py': 'SciPy',
+    'minichain/links/__init__.py': 'networks for images, links in Chainer, a room above here',
     'minichain/serializers/hdf5.py': 'h5py',
+    'models/__init__.py': 'the file of the architecture that is asked for',
     'benchmarks/__main__.py': 'the benchmark that is named on the command line',
     'benchmarks/frame.py': 'peers, which may be absent',
 }

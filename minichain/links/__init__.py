@@ -1,4 +1,6 @@
 """Links with parameters under Chainer's names: ``import minichain.links as L``."""
+import importlib
+
 from minichain.links.batch_normalization import BatchNormalization, BatchRenormalization
 from minichain.links.bilinear import Bilinear
 from minichain.links.black_out import BlackOut
@@ -30,3 +32,20 @@ from minichain.links.prelu import PReLU, Swish
 from minichain.links.scale import Bias, Scale
 from minichain.links.simplified_dropconnect import SimplifiedDropconnect
 from minichain.links.tree_lstm import ChildSumTreeLSTM, NaryTreeLSTM
+
+# In Chainer these are links. They read images and files of weights, from floors above this one,
+# so they have a room of their own there, which opens when one of them is asked for.
+_NETWORKS = frozenset("""
+    GoogLeNet ResNet101Layers ResNet152Layers ResNet50Layers ResNetLayers VGG16Layers VGG19Layers
+    VGGLayers""".split())
+
+
+def __getattr__(name):
+    if name in _NETWORKS:
+        return getattr(importlib.import_module('minichain.vision'), name)
+    raise AttributeError(f"minichain.links has no '{name}'. docs/from_chainer.md lists what is "
+                         'not here; names are those of Chainer 7')
+
+
+def __dir__():
+    return sorted({*globals(), *_NETWORKS})
