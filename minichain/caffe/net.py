@@ -8,6 +8,7 @@ import numpy as np
 
 from minichain import image
 from minichain.autograd import as_variable
+from minichain.caffe.geometry import Room
 from minichain.caffe.layers import BOTTOMS, LAYERS, TOPS
 from minichain.caffe.layers.weights import Statistics
 from minichain.caffe.network import read_network
@@ -25,12 +26,17 @@ IDLE_TYPES = ('HDF5Output', 'Silence')
 
 
 class Step:
-    """One layer, ready to run: `forward` takes the bottoms, and as keywords what `link` holds."""
+    """One layer, ready to run: `forward` takes the bottoms, and as keywords its weights.
+
+    Attributes:
+        weights: dict, keyword -> (link, name of the attribute that holds it there).
+    """
 
     def __init__(self, layer, index):
         self.name, self.type, self.index = layer.name, layer.type, index
         self.bottoms, self.tops = layer.bottom, layer.top
-        self.forward = self.link = self.problem = None
+        self.forward = self.problem = None
+        self.weights = {}
 
     def __str__(self):
         return f'layer {self.index} {self.name!r} ({self.type})'
@@ -68,7 +74,7 @@ class CaffeFunction(Chain):
         super().__init__()
         network = read_network(caffemodel, prototxt)
         self.preprocessing, self.source = network.preprocessing, network.source
-        self._steps, problems = [], []
+        self._steps, problems, shared = [], [], {}
         self.input_names = self.blob_names = ()     # before layers, which may be called so
         for index, layer in enumerate(network.layers):
             if layer.type in DATA_TYPES or layer.type in IDLE_TYPES:
@@ -76,7 +82,7 @@ class CaffeFunction(Chain):
             step = Step(layer, index)
             try:
                 step.forward, weights = build(layer)
-                step.link = self._add_weights(layer.name, weights)
+                step.weights = self._add_weights(layer, weights, shared)
             except DataError as error:
                 step.problem = str(error)
                 problems.append(step)
@@ -91,23 +97,40 @@ class CaffeFunction(Chain):
             made.update(dict.fromkeys(step.bottoms + step.tops))
         self.input_names, self.blob_names = tuple(dict.fromkeys(inputs)), tuple(made)
 
-    def _add_weights(self, name, weights):
-        """A child link with the weights under the layer's name, or None if it has none."""
-        if not weights:
-            return None
-        link = Link()
-        for key, array in weights.items():
-            if isinstance(array, Statistics):
-                link.add_persistent(key, array.array)
+    def _add_weights(self, layer, weights, shared):
+        """A child link with the weights under the layer's name; returns {keyword: (link, name)}.
+
+        Weights that `param { name: ... }` shares with an earlier layer are that layer's.
+
+        Args:
+            shared: dict, name of the parameter -> (link, name), to which this layer's are added.
+        """
+        link, name, places = Link(), layer.name, {}
+        labels = [spec.name for spec in layer.param] + [''] * len(weights)
+        for (key, weight), label in zip(weights.items(), labels):
+            array = weight.array if isinstance(weight, Statistics) else weight
+            if label in shared:
+                owner, attribute = places[key] = shared[label]
+                if getattr(owner, attribute).shape != array.shape:
+                    raise DataError(f'{key} {array.shape} is shared as {label!r} with an earlier '
+                                    f'layer, where it is {getattr(owner, attribute).shape}')
+                continue
+            places[key] = link, key
+            if label:
+                shared[label] = link, key
+            if isinstance(weight, Statistics):
+                link.add_persistent(key, array)
             else:
                 with link.init_scope():
                     setattr(link, key, Parameter(array))
+        if not link._params and not link._persistent:
+            return places
         if name in self._children:
             raise DataError('an earlier layer of the same name has weights, too')
         while hasattr(self, name) or not name:      # a layer may be called as a method is
             name += '_'
         self.add_link(name, link)
-        return link
+        return places
 
     def _report(self, steps, count, advice):
         lines = [f'  {step}: {step.problem}' for step in steps[:100]]
@@ -128,7 +151,8 @@ class CaffeFunction(Chain):
             tuple of Variables, in the order of ``outputs``.
         Raises:
             InvalidArgument: a name that the network does not have, or an input that is missing.
-            DataError: a layer that is needed is not supported.
+            DataError: a layer that is needed is not supported, or would take far more memory than
+                networks for inputs of this size do.
         """
         self._check_names(inputs, outputs, disable)
         steps = self._needed(set(inputs), set(outputs))
@@ -138,6 +162,7 @@ class CaffeFunction(Chain):
                                          'or give their tops as inputs.'))
         last_use = {blob: step for step in steps for blob in step.bottoms}
         blobs = {name: as_variable(value) for name, value in inputs.items()}
+        room = Room(blobs.values())
         for step in steps:
             missing = [blob for blob in step.bottoms if blob not in blobs]
             if missing:
@@ -148,7 +173,7 @@ class CaffeFunction(Chain):
             if step.name in disable:
                 tops = bottoms[:1] * len(step.tops)
             else:
-                tops = self._run(step, bottoms)
+                tops = self._run(step, bottoms, room, blobs)
             for blob in step.bottoms:
                 if last_use[blob] is step and blob not in outputs:
                     blobs.pop(blob, None)
@@ -177,14 +202,17 @@ class CaffeFunction(Chain):
                 wanted = wanted.difference(step.tops).union(step.bottoms)
         return needed[::-1]
 
-    def _run(self, step, bottoms):
-        weights = {}
-        if step.link is not None:
-            for name in step.link._params:
-                weights[name] = aligned(getattr(step.link, name))
-            for name in step.link._persistent:
-                weights[name] = getattr(step.link, name)
+    def _run(self, step, bottoms, room, blobs):
+        weights = {key: aligned(getattr(link, name)) for key, (link, name) in step.weights.items()}
         try:
+            shape, count, on_the_way = (bottoms[0].shape if bottoms else ()), 1, 0
+            if hasattr(step.forward, 'plan'):
+                shape, on_the_way = step.forward.plan(*(x.shape for x in bottoms))
+                count = len(step.tops)
+                if min(shape[1:], default=1) < 1:
+                    raise DataError(f'the result would have the shape {shape}, which is empty')
+            in_use = sum({id(x): x.size for x in blobs.values()}.values())
+            room.expect(shape, count, in_use, on_the_way)
             tops = step.forward(*bottoms, **weights)
         except MinichainError as error:
             shapes = ', '.join(f'{blob} {x.shape}' for blob, x in zip(step.bottoms, bottoms))
@@ -241,11 +269,12 @@ def build(layer):
 
 
 def aligned(parameter):
-    """A parameter whose array starts at a multiple of its item size, as matrix products want it.
+    """A weight. A parameter's starts at a multiple of its item size, as matrix products want it.
 
     In the file an array starts anywhere. The first use copies it out.
     """
-    array = parameter.array
-    if isinstance(array, np.ndarray) and not array.flags.aligned:
-        parameter.array = array.copy()
+    if isinstance(parameter, Parameter):
+        array = parameter.array
+        if isinstance(array, np.ndarray) and not array.flags.aligned:
+            parameter.array = array.copy()
     return parameter

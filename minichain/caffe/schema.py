@@ -21,6 +21,10 @@ Phase
     TRAIN=0 TEST=1
 PoolMethod
     MAX=0 AVE=1 STOCHASTIC=2
+RoundMode
+    CEIL=0 FLOOR=1
+BNMode
+    LEARN=0 INFERENCE=1
 EltwiseOp
     PROD=0 SUM=1 MAX=2
 NormRegion
@@ -43,7 +47,9 @@ V1LayerType
 """
 
 # A name, then its fields: number, name, type (* if repeated), default. Types in lower case are
-# scalars; Blob is a BlobProto that becomes an array; any other is an enum or a message.
+# scalars; Blob is a BlobProto that becomes an array; any other is an enum or a message. Numbers
+# above ten million are ours: forks of Caffe do not agree on one, or it means something else in
+# Caffe itself. Such a field is read from text.
 MESSAGES = """
 NetParameter
     1 name string; 2 layers V1LayerParameter*; 3 input string*; 4 input_dim int*;
@@ -65,9 +71,11 @@ LayerParameter
     10 phase Phase; 11 propagate_down bool*; 100 transform_param TransformationParameter;
     101 loss_param LossParameter; 102 accuracy_param AccuracyParameter;
     103 argmax_param ArgMaxParameter; 104 concat_param ConcatParameter;
+    105 contrastive_loss_param ContrastiveLossParameter;
     106 convolution_param ConvolutionParameter; 108 dropout_param DropoutParameter;
     110 eltwise_param EltwiseParameter; 111 exp_param ExpParameter;
-    114 hinge_loss_param HingeLossParameter; 117 inner_product_param InnerProductParameter;
+    114 hinge_loss_param HingeLossParameter; 116 infogain_loss_param InfogainLossParameter;
+    117 inner_product_param InnerProductParameter;
     118 lrn_param LRNParameter; 119 memory_data_param MemoryDataParameter;
     120 mvn_param MVNParameter; 121 pooling_param PoolingParameter;
     122 power_param PowerParameter; 123 relu_param ReLUParameter;
@@ -81,12 +89,17 @@ LayerParameter
     141 bias_param BiasParameter; 142 scale_param ScaleParameter;
     143 input_param InputParameter; 144 crop_param CropParameter;
     145 parameter_param ParameterParameter; 146 recurrent_param RecurrentParameter;
-    202 permute_param PermuteParameter; 206 norm_param NormalizeParameter
+    147 swish_param SwishParameter; 148 clip_param ClipParameter;
+    164 shuffle_channel_param ShuffleChannelParameter; 202 permute_param PermuteParameter;
+    206 norm_param NormalizeParameter; 8266711 roi_pooling_param ROIPoolingParameter;
+    10000001 interp_param InterpParameter; 10000002 upsample_param UpsampleParameter;
+    10000003 bn_param BNParameter
 V1LayerParameter
     1 layer V0LayerParameter; 2 bottom string*; 3 top string*; 4 name string;
     5 type V1LayerType; 6 blobs Blob*; 7 blobs_lr float*; 8 weight_decay float*;
     9 concat_param ConcatParameter; 10 convolution_param ConvolutionParameter;
-    12 dropout_param DropoutParameter; 17 inner_product_param InnerProductParameter;
+    12 dropout_param DropoutParameter; 16 infogain_loss_param InfogainLossParameter;
+    17 inner_product_param InnerProductParameter;
     18 lrn_param LRNParameter; 19 pooling_param PoolingParameter;
     21 power_param PowerParameter; 22 memory_data_param MemoryDataParameter;
     23 argmax_param ArgMaxParameter; 24 eltwise_param EltwiseParameter;
@@ -96,6 +109,7 @@ V1LayerParameter
     34 mvn_param MVNParameter; 35 loss_weight float*;
     36 transform_param TransformationParameter; 37 tanh_param EngineParameter;
     38 sigmoid_param EngineParameter; 39 softmax_param SoftmaxParameter;
+    40 contrastive_loss_param ContrastiveLossParameter;
     41 exp_param ExpParameter; 42 loss_param LossParameter; 1001 param string*
 V0LayerParameter
     1 name string; 2 type string
@@ -112,8 +126,17 @@ ConcatParameter
     1 concat_dim uint 1; 2 axis int 1
 BatchNormParameter
     1 use_global_stats bool; 2 moving_average_fraction float .999; 3 eps float 1e-5
+BNParameter
+    1 scale_filler FillerParameter; 2 shift_filler FillerParameter; 3 bn_mode BNMode;
+    10000001 slope_filler FillerParameter; 10000002 bias_filler FillerParameter;
+    10000003 momentum float .9; 10000004 eps float 1e-5; 10000005 frozen bool;
+    10000006 engine Engine
 BiasParameter
     1 axis int 1; 2 num_axes int 1; 3 filler FillerParameter
+ClipParameter
+    1 min float; 2 max float
+ContrastiveLossParameter
+    1 margin float 1; 2 legacy_version bool
 ConvolutionParameter
     1 num_output uint; 2 bias_term bool true; 3 pad uint*; 4 kernel_size uint*; 5 group uint 1;
     6 stride uint*; 7 weight_filler FillerParameter; 8 bias_filler FillerParameter;
@@ -140,6 +163,11 @@ FlattenParameter
     1 axis int 1; 2 end_axis int -1
 HingeLossParameter
     1 norm HingeNorm L1
+InfogainLossParameter
+    1 source string; 2 axis int 1
+InterpParameter
+    1 height int 0; 2 width int 0; 3 zoom_factor int 1; 4 shrink_factor int 1; 5 pad_beg int 0;
+    6 pad_end int 0
 InnerProductParameter
     1 num_output uint; 2 bias_term bool true; 3 weight_filler FillerParameter;
     4 bias_filler FillerParameter; 5 axis int 1; 6 transpose bool
@@ -164,7 +192,8 @@ PermuteParameter
 PoolingParameter
     1 pool PoolMethod; 2 kernel_size uint; 3 stride uint 1; 4 pad uint 0; 5 kernel_h uint;
     6 kernel_w uint; 7 stride_h uint; 8 stride_w uint; 9 pad_h uint 0; 10 pad_w uint 0;
-    11 engine Engine; 12 global_pooling bool
+    11 engine Engine; 12 global_pooling bool; 13 round_mode RoundMode;
+    10000001 ceil_mode bool true
 PowerParameter
     1 power float 1; 2 scale float 1; 3 shift float 0
 PReLUParameter
@@ -178,9 +207,15 @@ ReLUParameter
     1 negative_slope float 0; 2 engine Engine
 ReshapeParameter
     1 shape BlobShape; 2 axis int 0; 3 num_axes int -1
+ROIPoolingParameter
+    1 pooled_h uint 0; 2 pooled_w uint 0; 3 spatial_scale float 1
 ScaleParameter
     1 axis int 1; 2 num_axes int 1; 3 filler FillerParameter; 4 bias_term bool;
     5 bias_filler FillerParameter
+ShuffleChannelParameter
+    1 group uint 1
+SwishParameter
+    1 beta float 1
 EngineParameter
     1 engine Engine
 SliceParameter
@@ -191,6 +226,9 @@ ThresholdParameter
     1 threshold float 0
 TileParameter
     1 axis int 1; 2 tiles int
+UpsampleParameter
+    1 scale uint 2; 2 scale_h uint 2; 3 scale_w uint 2; 4 pad_out_h bool; 5 pad_out_w bool;
+    6 upsample_h uint; 7 upsample_w uint
 """
 
 

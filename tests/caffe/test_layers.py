@@ -5,37 +5,13 @@ import itertools
 import numpy as np
 import pytest
 
-from minichain import no_backprop_mode, using_config
-from minichain.caffe import load, save
 from minichain.errors import DataError, MinichainError
-from tests import strict_cupy
 
 RANDOM = np.random.default_rng(3)
 
 
 def random(*shape):
     return RANDOM.standard_normal(shape).astype(np.float32)
-
-
-@pytest.fixture
-def run(tmp_path):
-    """Runs one layer, written to files and read back; the result of every top as an array."""
-    def run(kind, xs, blobs=(), tops=1, **parameters):
-        xs = xs if isinstance(xs, list) else [xs]
-        names = [f'x{index}' for index in range(len(xs))]
-        layer = {'name': 'layer', 'type': kind, 'bottom': names,
-                 'top': [f'y{index}' for index in range(tops)], 'blobs': list(blobs), **parameters}
-        paths = tmp_path / 'net.caffemodel', tmp_path / 'net.prototxt'
-        save(*paths, [layer], xs[0].shape, input_name='x0')
-        with no_backprop_mode(), using_config('train', False):
-            ys = load(*paths)(inputs=dict(zip(names, xs)), outputs=layer['top'])
-            with strict_cupy.installed() as cupy:
-                net = load(*paths).to_gpu()
-                again = net(dict(zip(names, map(cupy.asarray, xs))), layer['top'])
-                for y, z in zip(ys, again):
-                    np.testing.assert_allclose(z.array.get(), y.array, rtol=1e-6, atol=1e-9)
-        return [y.array for y in ys] if tops > 1 else ys[0].array
-    return run
 
 
 def windows_of(length, kernel, stride, pad):
@@ -352,3 +328,73 @@ def test_weights_that_are_missing_are_counted(run):
         parameters = {'convolution_param': {'num_output': 2, 'kernel_size': [1]}}
         with pytest.raises(DataError, match=rf'{count} blobs of weights expected, the file has 0'):
             run(kind, X, **parameters)
+
+
+@pytest.mark.parametrize('kind, x, parameters, expected', [
+    ('Threshold', X, {'threshold_param': {'threshold': 0.5}}, X > 0.5),
+    ('ReLU6', 5 * X, {}, np.clip(5 * X, 0, 6)),
+    ('Swish', X, {'swish_param': {'beta': 2.0}}, X / (1 + np.exp(-2 * X))),
+    ('Clip', X, {'clip_param': {'min': -0.5, 'max': 1.0}}, np.clip(X, -0.5, 1)),
+])
+def test_a_younger_layer_of_one_blob_equals_its_formula(run, kind, x, parameters, expected):
+    np.testing.assert_allclose(run(kind, x, **parameters), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_axpy_scales_channels_and_adds(run):
+    a = random(2, 4, 1, 1)
+    np.testing.assert_allclose(run('Axpy', [a, X, Y]), a * X + Y, rtol=1e-5, atol=1e-6)
+    with pytest.raises(DataError, match='factors'):
+        run('Axpy', [X, X, Y])
+
+
+def test_convolution_takes_volumes_and_lines(run):
+    x, W, b = random(2, 3, 4, 5, 6), random(2, 3, 2, 3, 2), random(2)
+    y = run('Convolution', x, [W, b], convolution_param={
+        'num_output': 2, 'kernel_size': [2, 3, 2], 'stride': [1, 2, 1], 'pad': [0, 1, 1]})
+    padded = np.pad(x, ((0, 0), (0, 0), (0, 0), (1, 1), (1, 1)))
+    assert y.shape == (2, 2, 3, 3, 7)
+    for i, j, k in itertools.product(range(3), range(3), range(7)):
+        window = padded[:, None, :, i:i + 2, 2 * j:2 * j + 3, k:k + 2]
+        np.testing.assert_allclose(y[:, :, i, j, k], (window * W).sum((2, 3, 4, 5)) + b,
+                                   rtol=1e-4, atol=1e-5)
+
+
+def test_convolution_may_have_its_channels_behind_several_axes(run):
+    x, W, b = random(2, 3, 4, 5, 6), random(2, 4, 3, 3), random(2)
+    parameters = {'num_output': 2, 'kernel_size': [3], 'axis': -3}
+    y = run('Convolution', x, [W, b], convolution_param=parameters)
+    assert y.shape == (2, 3, 2, 3, 4)
+    expected = convolve_by_hand(x.reshape(6, 4, 5, 6), W, b, (1, 1), (0, 0), (1, 1), 1)
+    np.testing.assert_allclose(y.reshape(6, 2, 3, 4), expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(DataError, match='channels and 2 axes'):
+        run('Convolution', x, [W, b], convolution_param={**parameters, 'axis': 1})
+
+
+def test_depthwise_convolution_takes_a_group_for_each_channel(run):
+    x, W = random(1, 3, 5, 5), random(3, 1, 3, 3)
+    y = run('ConvolutionDepthwise', x, [W], convolution_param={
+        'num_output': 3, 'kernel_size': [3], 'bias_term': False})
+    expected = convolve_by_hand(x, W, np.zeros(3), (1, 1), (0, 0), (1, 1), 3)
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+    z = run('DepthwiseConvolution', x, [W], convolution_param={
+        'num_output': 3, 'kernel_size': [3], 'bias_term': False, 'group': 3})
+    np.testing.assert_array_equal(z, y)
+
+
+def test_deconvolution_fills_what_each_value_reaches(run):
+    x, W, b = random(1, 2, 3, 4), random(2, 2, 3, 2), random(4)
+    y = run('Deconvolution', x, [W, b], convolution_param={
+        'num_output': 4, 'kernel_h': 3, 'kernel_w': 2, 'stride': [2, 1], 'dilation': [1, 2],
+        'group': 2})
+    expected = np.zeros((1, 4, 7, 6)) + b[:, None, None]
+    for c, i, j, o, di, dj in itertools.product(range(2), range(3), range(4), range(2), range(3),
+                                                range(2)):
+        expected[0, 2 * c + o, 2 * i + di, j + 2 * dj] += x[0, c, i, j] * W[c, o, di, dj]
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('x', [[-1], [6], [np.nan], [1e20]])
+def test_embed_refuses_numbers_without_a_row(run, x):
+    with pytest.raises(DataError, match='numbers from 0 to 5'):
+        run('Embed', np.array(x, np.float32), [random(6, 3), random(3)],
+            embed_param={'input_dim': 6, 'num_output': 3})

@@ -3,7 +3,7 @@
 import math
 
 import minichain.functions as F
-from minichain.caffe.geometry import canonical
+from minichain.caffe.geometry import canonical, planned
 from minichain.errors import DataError
 
 
@@ -29,7 +29,13 @@ def eltwise(layer, blobs):
 def concat(layer, blobs):
     p = layer.concat_param
     axis = p.concat_dim if 'concat_dim' in p else p.axis
-    return lambda *xs: F.concat(xs, canonical(axis, xs[0].ndim))
+
+    def plan(*shapes):
+        first, join = shapes[0], canonical(axis, len(shapes[0]))
+        if any(len(shape) != len(first) for shape in shapes):
+            raise DataError(f'inputs of {len(first)} axes each expected')
+        return (*first[:join], sum(shape[join] for shape in shapes), *first[join + 1:]), 0
+    return planned(lambda *xs: F.concat(xs, canonical(axis, xs[0].ndim)), plan)
 
 
 def slice_(layer, blobs):
@@ -84,4 +90,31 @@ def permute(layer, blobs):
         if sorted(axes) != list(range(x.ndim)):
             raise DataError(f'order: each axis of {x.shape} at most once expected, got {order}')
         return F.transpose(x, axes)
+    return forward
+
+
+def tile(layer, blobs):
+    p = layer.tile_param
+    if p.tiles < 1:
+        raise DataError(f'tiles above 0 expected, got {p.tiles}')
+
+    def forward(x):
+        axis = canonical(p.axis, x.ndim)
+        return F.tile(x, (*(1,) * axis, p.tiles, *(1,) * (x.ndim - axis - 1)))
+
+    def plan(shape):
+        axis = canonical(p.axis, len(shape))
+        return (*shape[:axis], shape[axis] * p.tiles, *shape[axis + 1:]), 0
+    return planned(forward, plan)
+
+
+def shuffle_channel(layer, blobs):
+    """Channels as rows of `group`, read by columns; Zhang et al. 2018, "ShuffleNet"."""
+    groups = layer.shuffle_channel_param.group
+
+    def forward(x):
+        if x.ndim < 2 or not groups or x.shape[1] % groups:
+            raise DataError(f'channels that {groups} groups divide expected, got {x.shape}')
+        y = F.reshape(x, (len(x), groups, x.shape[1] // groups, *x.shape[2:]))
+        return F.reshape(F.swapaxes(y, 1, 2), x.shape)
     return forward

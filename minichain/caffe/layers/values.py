@@ -3,6 +3,7 @@
 import math
 
 import minichain.functions as F
+from minichain.autograd import as_variable
 from minichain.caffe.geometry import canonical
 from minichain.errors import DataError
 
@@ -54,3 +55,29 @@ def dropout(layer, blobs):
 
 def softmax(layer, blobs):
     return lambda x: F.softmax(x, canonical(layer.softmax_param.axis, x.ndim))
+
+
+def threshold(layer, blobs):
+    limit = layer.threshold_param.threshold
+    return lambda x: as_variable((x.array > limit).astype(x.dtype))
+
+
+def swish(layer, blobs):
+    return lambda x: x * F.sigmoid(x * layer.swish_param.beta)
+
+
+def clip(layer, blobs):
+    p = layer.clip_param
+    if 'min' not in p or 'max' not in p or not p.min <= p.max:
+        raise DataError('min and max, not below it, expected')
+    return lambda x: F.clip(x, p.min, p.max)
+
+
+def axpy(layer, blobs):
+    """a x + y with a factor a for each channel; Hu et al. 2018, "Squeeze-and-excitation"."""
+    def forward(a, x, y):
+        if a.ndim < 2 or a.shape[:2] != x.shape[:2] or math.prod(a.shape[2:]) != 1:
+            raise DataError(f'factors {x.shape[:2]} expected, got {a.shape}')
+        a = F.reshape(a, (*a.shape[:2], *(1,) * (x.ndim - 2)))
+        return F.broadcast_to(a, x.shape) * x + y
+    return forward

@@ -5,8 +5,9 @@ import math
 import numpy as np
 
 import minichain.functions as F
-from minichain.caffe.geometry import canonical, expect_image, expect_size, spatial
+from minichain.caffe.geometry import MAX_SPATIAL_AXES, canonical, expect_image, planned, spatial
 from minichain.errors import DataError
+from minichain.functions.windows import get_conv_outsize, get_deconv_outsize
 
 
 class Statistics:
@@ -36,14 +37,15 @@ def along(x, axis, weight):
 
 
 def convolution(layer, blobs):
-    p = layer.convolution_param
+    p, ndim = layer.convolution_param, spatial_axes(layer, blobs)
     ksize, stride, pad, dilate = (
-        spatial(p, name, default) for name, default in (
+        spatial(p, name, default, ndim) for name, default in (
             ('kernel_size', None), ('stride', 1), ('pad', 0), ('dilation', 1)))
-    transposed, outputs, groups = layer.type == 'Deconvolution', p.num_output, p.group
-    if p.axis != 1 or not outputs or not groups or outputs % groups:
-        raise DataError('axis 1 and num_output, a multiple of group, expected, got axis '
-                        f'{p.axis}, num_output {outputs}, group {groups}')
+    transposed, outputs = layer.type == 'Deconvolution', p.num_output
+    depthwise = layer.type in ('ConvolutionDepthwise', 'DepthwiseConvolution')
+    groups = p.group if 'group' in p or not depthwise else outputs
+    if not outputs or not groups or outputs % groups:
+        raise DataError(f'num_output, a multiple of group, expected, got {outputs} and {groups}')
     expect_blobs(blobs, 1 + p.bias_term)
     inner = blobs[0].size // math.prod(ksize)
     shape = (inner * groups // outputs, outputs // groups) if transposed else (
@@ -52,17 +54,47 @@ def convolution(layer, blobs):
     if p.bias_term:
         weights['b'] = shaped(blobs[1], (outputs,), 'b')
 
+    def lead_of(shape):
+        """The axes in front of the channels; Caffe takes any number of them."""
+        axis = canonical(p.axis, len(shape))
+        if len(shape) - axis != ndim + 1:
+            raise DataError(f'an input with channels and {ndim} axes from axis {axis} on '
+                            f'expected, got {shape}')
+        return shape[:axis]
+
     def forward(x, W, b=None):
-        expect_image(x)
-        sizes = zip(x.shape[2:], ksize, stride, pad, dilate)
-        if transposed:
-            expect_size(x, outputs, *(s * (n - 1) + d * (k - 1) + 1 - 2 * q
-                                      for n, k, s, q, d in sizes))
-            return F.deconvolution_2d(x, W, b, stride, pad, dilate=dilate, groups=groups)
-        expect_size(x, outputs, *((n + 2 * q - d * (k - 1) - 1) // s + 1
-                                  for n, k, s, q, d in sizes))
-        return F.convolution_2d(x, W, b, stride, pad, dilate=dilate, groups=groups)
-    return forward, weights
+        lead = lead_of(x.shape)
+        x = F.reshape(x, (math.prod(lead), *x.shape[len(lead):]))
+        expect_image(x, ndim)
+        y = (F.deconvolution_nd if transposed else F.convolution_nd)(
+            x, W, b, stride, pad, dilate=dilate, groups=groups)
+        return F.reshape(y, (*lead, *y.shape[1:]))
+
+    def plan(shape):
+        lead = lead_of(shape)
+        channels, size = shape[len(lead)], shape[len(lead) + 1:]
+        outsize = get_deconv_outsize if transposed else get_conv_outsize
+        out = tuple(outsize(n, k, s, q, False, d) for n, k, s, q, d in zip(
+            size, ksize, stride, pad, dilate))
+        spread = transposed and max(stride) > 1
+        columns = math.prod(ksize) * (outputs * math.prod(size) if spread else
+                                      channels * math.prod(out))
+        padded = channels * math.prod(n + 2 * max(q, d * (k - 1) * transposed)
+                                      for n, k, q, d in zip(size, ksize, pad, dilate))
+        return (*lead, outputs, *out), columns + padded
+    return planned(forward, plan), weights
+
+
+def spatial_axes(layer, blobs):
+    """How many spatial axes a convolution has: old files do not say so of two."""
+    p = layer.convolution_param
+    given = max(len(p.get(name, ())) for name in ('kernel_size', 'stride', 'pad', 'dilation'))
+    if 'kernel_h' in p or 'kernel_w' in p:
+        return 2
+    ndim = given if given > 1 else max(blobs[0].ndim - 2, 2) if blobs else 2
+    if ndim > MAX_SPATIAL_AXES:
+        raise DataError(f'at most {MAX_SPATIAL_AXES} spatial axes expected, got {ndim}')
+    return ndim
 
 
 def inner_product(layer, blobs):
@@ -82,7 +114,10 @@ def inner_product(layer, blobs):
         x = F.reshape(x, (math.prod(lead), math.prod(x.shape[len(lead):])))
         y = F.linear(x, F.transpose(W) if p.transpose else W, b)
         return F.reshape(y, (*lead, outputs))
-    return forward, weights
+
+    def plan(shape):
+        return (*shape[:canonical(p.axis, len(shape))], outputs), 0
+    return planned(forward, plan), weights
 
 
 def batch_norm(layer, blobs):
@@ -96,9 +131,36 @@ def batch_norm(layer, blobs):
     statistics = {'avg_mean': Statistics(mean * factor), 'avg_var': Statistics(variance * factor)}
 
     def forward(x, avg_mean, avg_var):
+        if 'use_global_stats' in p and not p.use_global_stats:
+            return by_own_statistics(x, p.eps)
         deviation = (avg_var + avg_var.dtype.type(p.eps)) ** 0.5
         return (x - along(x, 1, avg_mean)) * along(x, 1, 1 / deviation)
     return forward, statistics
+
+
+def by_own_statistics(x, eps):
+    """x with mean 0 and variance 1, but for eps, in each channel."""
+    axes = (0, *range(2, x.ndim))
+    x = x - F.broadcast_to(F.mean(x, axes, keepdims=True), x.shape)
+    return x * F.broadcast_to(F.rsqrt(F.mean(x * x, axes, keepdims=True) + eps), x.shape)
+
+
+def merged_batch_norm(layer, blobs):
+    """`BN` of two forks: SegNet's scale and shift, or scale, shift, mean and variance."""
+    p = layer.bn_param
+    if len(blobs) not in (2, 4) or len(blobs) == 2 and p.bn_mode != 'INFERENCE':
+        raise DataError('2 blobs and bn_mode: INFERENCE, or 4 blobs, expected, the file has '
+                        f'{len(blobs)} and {p.bn_mode}')
+    W, b, *statistics = (shaped(blob, (blob.size,), 'a blob') for blob in blobs)
+    weights = {'W': W, 'b': b, **{name: Statistics(array) for name, array in zip(
+        ('avg_mean', 'avg_var'), statistics)}}
+
+    def forward(x, W, b, avg_mean=None, avg_var=None):
+        if avg_mean is not None:
+            deviation = (avg_var + avg_var.dtype.type(p.eps)) ** 0.5
+            x = (x - along(x, 1, avg_mean)) * along(x, 1, 1 / deviation)
+        return x * along(x, 1, W) + along(x, 1, b)
+    return forward, weights
 
 
 def scale(layer, blobs):
@@ -150,6 +212,14 @@ def embed(layer, blobs):
         weights['b'] = shaped(blobs[1], (p.num_output,), 'b')
 
     def forward(x, W, b=None):
+        if not bool(((x.array >= 0) & (x.array < p.input_dim)).all()):
+            raise DataError(f'numbers from 0 to {p.input_dim - 1} expected')
         y = F.embed_id(x.array.astype(np.int32), W)
         return y if b is None else y + along(y, -1, b)
-    return forward, weights
+    return planned(forward, lambda shape: ((*shape, p.num_output), 0)), weights
+
+
+def parameter(layer, blobs):
+    expect_blobs(blobs, 1)
+    W = shaped(blobs[0], tuple(layer.parameter_param.shape.dim) or blobs[0].shape, 'W')
+    return lambda W: W, {'W': W}

@@ -1,58 +1,69 @@
 """Caffe's layers that look at a neighbourhood: pooling, which rounds up, and normalization."""
-
 import math
 
 import minichain.functions as F
-from minichain.caffe.geometry import expect_image, expect_size, pooled_length, spatial
+from minichain.autograd import as_variable
+from minichain.caffe.geometry import canonical, expect_image, planned, pooled_length, spatial
 from minichain.errors import DataError
 from minichain.functions.average_pooling import average_windows, count_inside
-from minichain.functions.max_pooling import max_windows
-from minichain.functions.windows import Windows
+from minichain.functions.max_pooling import max_windows, winners
+from minichain.functions.windows import Windows, get_conv_outsize
 
 MAX_TAPS = 1 << 18      # each costs a pass over the result
 
 
 def pooling(layer, blobs):
-    p = layer.pooling_param
+    p, masked = layer.pooling_param, len(layer.top) == 2
     if not p.global_pooling:
         ksize = spatial(p, 'kernel_size')
     stride, pad = spatial(p, 'stride', 1), spatial(p, 'pad', 0)
+    floor = p.round_mode == 'FLOOR' or not p.ceil_mode
     if p.global_pooling and (stride, pad) != ((1, 1), (0, 0)):
         raise DataError('global_pooling has no stride and no pad')
     if not p.global_pooling and any(q >= k for q, k in zip(pad, ksize)):
         raise DataError(f'pad {pad} below kernel_size {ksize} expected')
+    if not p.global_pooling and math.prod(ksize) > MAX_TAPS:
+        raise DataError(f'a window of at most {MAX_TAPS} pixels expected, got {ksize}')
+    if masked and p.pool != 'MAX':
+        raise DataError(f'a second top, the mask, comes with pool: MAX, not {p.pool}')
+
+    def geometry(shape):
+        kernel = shape[2:] if p.global_pooling else ksize
+        out = tuple(pooled_length(*sizes, floor) for sizes in zip(shape[2:], kernel, stride, pad))
+        return Windows(shape[2:], kernel, stride, pad, (1, 1), out)
 
     def forward(x):
         expect_image(x)
-        windows = x.shape[2:] if p.global_pooling else ksize
+        windows = geometry(x.shape)
         if p.pool == 'MAX':
-            return max_pool(x, windows, stride, pad)
+            y = max_windows(x, windows)
+            return (y, mask_of(x, y, windows)) if masked else y
         if p.pool == 'AVE':
-            return average_pool(x, windows, stride, pad)
+            return average_pool(x, windows)
         # stochastic, at test time: the mean of each window, weighted with the values themselves
-        total = average_pool(x, windows, stride, pad)
-        return average_pool(x * x, windows, stride, pad) / (total + (total.array == 0))
-    return forward
+        total = average_pool(x, windows)
+        return average_pool(x * x, windows) / (total + (total.array == 0))
+
+    def plan(shape):
+        if len(shape) != 4 or p.global_pooling:
+            return shape[:2], 0
+        out = geometry(shape).out
+        return (*shape[:2], *out), math.prod(shape[:2]) * out[0] * shape[3]
+    return planned(forward, plan)
 
 
-def max_pool(x, *window):
-    return max_windows(x, caffe_windows(x, *window))
-
-
-def average_pool(x, *window):
+def average_pool(x, windows):
     """Averages that count the padding, but nothing behind it."""
-    windows = caffe_windows(x, *window)
-    counts = count_inside(windows, margin=windows.pad)
-    return average_windows(x, windows, counts)
+    return average_windows(x, windows, count_inside(windows, margin=windows.pad))
 
 
-def caffe_windows(x, ksize, stride, pad):
-    """Where Caffe's pooling windows lie over a batch of images."""
-    out = tuple(map(pooled_length, x.shape[2:], ksize, stride, pad))
-    expect_size(x, x.shape[1], *out)
-    if math.prod(ksize) > MAX_TAPS:
-        raise DataError(f'a window of at most {MAX_TAPS} pixels expected, got {ksize}')
-    return Windows(x.shape[2:], ksize, stride, pad, (1, 1), out)
+def mask_of(x, y, windows):
+    """Where in its plane each maximum lies, row by row, as floats: what `Upsample` takes."""
+    xp = x.xp
+    tap = winners(x.array, y.array, windows).astype('int32')
+    first = [xp.arange(out) * s - p for out, s, p in zip(windows.out, windows.stride, windows.pad)]
+    row, column = first[0][:, None] + tap // windows.ksize[1], first[1] + tap % windows.ksize[1]
+    return as_variable((row * windows.size[1] + column).astype(x.dtype))
 
 
 def lrn(layer, blobs):
@@ -64,6 +75,30 @@ def lrn(layer, blobs):
     def forward(x):
         if p.norm_region == 'ACROSS_CHANNELS':
             return F.local_response_normalization(x, n, p.k, p.alpha / n, p.beta)
+        expect_image(x)
+        windows = Windows(x.shape[2:], (n, n), (1, 1), (n // 2,) * 2, (1, 1), x.shape[2:])
         # Caffe has no k here
-        return x * (1 + p.alpha * average_pool(x * x, (n, n), (1, 1), (n // 2,) * 2)) ** -p.beta
+        return x * (1 + p.alpha * average_pool(x * x, windows)) ** -p.beta
     return forward
+
+
+def im2col(layer, blobs):
+    p = layer.convolution_param
+    ksize, stride, pad, dilate = (spatial(p, name, default) for name, default in (
+        ('kernel_size', None), ('stride', 1), ('pad', 0), ('dilation', 1)))
+
+    def forward(x):
+        if canonical(p.axis, x.ndim) != 1:
+            raise DataError(f'axis 1 expected, got {p.axis}')
+        return F.im2col(x, ksize, stride, pad, dilate=dilate)
+
+    def plan(shape):
+        out = map(get_conv_outsize, shape[2:], ksize, stride, pad, (False,) * 2, dilate)
+        return ((shape[0], math.prod(shape[1:2]) * math.prod(ksize), *out),
+                padded_size(shape, pad))
+    return planned(forward, plan)
+
+
+def padded_size(shape, pad):
+    """How many numbers an image has with its padding."""
+    return math.prod(shape[1:2]) * math.prod(n + 2 * q for n, q in zip(shape[2:], pad))
