@@ -237,6 +237,8 @@ class OnnxFunction(Chain):
 
     def _send(self, value):
         """Float constants go to the network's device; integers stay where shapes are made."""
+        if isinstance(value, np.generic):   # NumPy's results of no axes
+            value = np.asarray(value)
         if isinstance(self.device, CpuDevice) or not isinstance(value, np.ndarray) \
                 or value.dtype.kind != 'f':
             return value

@@ -76,6 +76,19 @@ def check_size(shape):
     return shape
 
 
+def check_growth(shape, *values, factor=1):
+    """A shape that may be allocated for a result: not far larger than what it is made from.
+
+    Args:
+        values: the operands; what is up to `factor` times as large as they are is made anyhow.
+    Raises:
+        DataError: far larger than the operands, and more than MAX_ELEMENTS elements.
+    """
+    if math.prod(shape) > max(MAX_ELEMENTS, factor * sum(value.size for value in values)):
+        check_size(shape)
+    return tuple(shape)
+
+
 def check_broadcast(*values):
     """Refuses operands whose common shape would be far larger than they are.
 
@@ -87,15 +100,20 @@ def check_broadcast(*values):
     except ValueError as error:
         raise DataError(f'shapes that do not broadcast: '
                         f'{", ".join(str(value.shape) for value in values)}') from error
-    if math.prod(shape) > MAX_ELEMENTS:
-        check_size(shape)
-    return shape
+    return check_growth(shape, *values)
 
 
 def send_like(array, x):
     """An array on the device of another value, for operands that come from the host."""
     array, xp = as_array(array), get_array_module(x)
     return array if get_array_module(array) is xp else xp.asarray(array)
+
+
+def on_one_device(*values):
+    """Arrays of values, all on the GPU if one of them is: integers may still be on the host."""
+    xp = get_array_module(*values)
+    return tuple(as_array(value) if get_array_module(value) is xp
+                 else xp.asarray(as_array(value)) for value in values)
 
 
 def keep_dtype(result, x):
