@@ -5,9 +5,17 @@ output, or a tuple of them. Floats come as Variables if they have a gradient to 
 as arrays (see ``values``); the version is ``node.opset``. To add an operator, write its function
 and enter it in the table at the end of its file.
 """
-from minichain.onnx.operators import arithmetic
+from minichain.onnx.operators import (
+    activations,
+    arithmetic,
+    comparison,
+    convolution,
+    gathering,
+    pooling,
+    shaping,
+)
 
-FAMILIES = (arithmetic,)
+FAMILIES = (activations, arithmetic, comparison, convolution, gathering, pooling, shaping)
 
 # Names of ONNX's own domain, and (domain, name) of others.
 OPERATORS = {name: operator for family in FAMILIES for name, operator in family.OPERATORS.items()}
@@ -18,5 +26,6 @@ CONTROL = frozenset()
 # Float inputs that are settings and not weights: from which position on.
 SETTINGS = {
     'BatchNormalization': 3, 'Clip': 1, 'DequantizeLinear': 1, 'Dropout': 1, 'OneHot': 2, 'Pad': 2,
-    'QuantizeLinear': 1, 'Range': 0, 'Resize': 1, 'Upsample': 1, 'Where': 3,
+    'Pow': 1, 'QLinearConv': 0, 'QuantizeLinear': 1, 'Range': 0, 'Resize': 1, 'Upsample': 1,
+    'Where': 3,
 }
