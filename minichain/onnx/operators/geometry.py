@@ -1,0 +1,104 @@
+"""Where the windows of convolutions and pools lie: strides, dilations, pads on either side."""
+from minichain.errors import DataError
+from minichain.functions.windows import Windows
+from minichain.onnx.operators.values import check_growth
+
+MAX_LENGTH = 1 << 31    # of a stride, pad or dilation
+MAX_TAPS = 1 << 18      # of a pool's window along an axis: each costs a pass over the result
+# A result may be so many times as large as the image that it is made from, and of any size below
+# MAX_ELEMENTS.
+GROWTH = 64
+
+
+def expect_image(x):
+    """Raises unless x has a batch axis, a channel axis and one more."""
+    if x.ndim < 3:
+        raise DataError(f'a tensor (N, C, ...) with a spatial axis or more expected, got the '
+                        f'shape {x.shape}')
+
+
+def lengths(node, name, count, default, least):
+    """An attribute that is a list of ints, one a spatial axis, as a tuple.
+
+    Raises:
+        DataError: another number of them, or one that is not possible.
+    """
+    values = node.get(name)
+    values = (default,) * count if values is None else tuple(values)
+    if len(values) != count or not all(least <= value <= MAX_LENGTH for value in values):
+        raise DataError(f'{name}: {count} numbers in {least}..{MAX_LENGTH} expected, got '
+                        f'{values!s:.200}')
+    return values
+
+
+def auto_pad(node):
+    """The attribute of that name: 'NOTSET', 'VALID', 'SAME_UPPER' or 'SAME_LOWER'."""
+    mode = node.get('auto_pad') or 'NOTSET'
+    if mode not in ('NOTSET', 'VALID', 'SAME_UPPER', 'SAME_LOWER'):
+        raise DataError(f'auto_pad: NOTSET, VALID, SAME_UPPER or SAME_LOWER expected, got {mode}')
+    return mode
+
+
+def split_pads(node, ndim):
+    """The attribute `pads` as (before, behind), a tuple each."""
+    pads = lengths(node, 'pads', 2 * ndim, 0, 0)
+    return pads[:ndim], pads[ndim:]
+
+
+def halves(total, upper):
+    """Pads (before, behind) that are as equal as can be; `upper` puts more behind."""
+    small, large = (tuple(length // 2 for length in total),
+                    tuple(length - length // 2 for length in total))
+    return (small, large) if upper else (large, small)
+
+
+def slide(node, size, ksize):
+    """The windows of a convolution or pool over an image.
+
+    Args:
+        size, ksize: spatial shape of the image and of the window.
+    Returns:
+        (Windows, pads behind the image).
+    Raises:
+        DataError: the attributes do not fit, or no window fits in the image.
+    """
+    ndim = len(size)
+    stride, dilate = (lengths(node, name, ndim, 1, 1) for name in ('strides', 'dilations'))
+    extent = [(k - 1) * d + 1 for k, d in zip(ksize, dilate)]
+    mode = auto_pad(node)
+    before, behind = split_pads(node, ndim) if mode == 'NOTSET' else ((0,) * ndim,) * 2
+    if mode.startswith('SAME'):
+        out = tuple(-(-n // s) for n, s in zip(size, stride))
+        total = [max(0, (o - 1) * s + e - n) for o, s, e, n in zip(out, stride, extent, size)]
+        before, behind = halves(total, mode == 'SAME_UPPER')
+    else:
+        reach = [n + p + q - e for n, p, q, e in zip(size, before, behind, extent)]
+        # in ceil mode a last window may begin in the image and end behind the pads
+        out = tuple(min(-(-r // s), (n + p - 1) // s) + 1
+                    if node.get('ceil_mode') and mode == 'NOTSET' else r // s + 1
+                    for r, s, n, p in zip(reach, stride, size, before))
+    if min(out, default=1) < 0 or 0 in ksize:
+        raise DataError(f'a window of the shape {tuple(ksize)}, dilations {dilate}, does not fit '
+                        f'in an image {tuple(size)} with the pads {before} and {behind}')
+    return Windows(tuple(size), tuple(ksize), stride, tuple(before), dilate, out), tuple(behind)
+
+
+def check_windows(windows, x, channels):
+    """Refuses windows whose result, or the image with its pads, would be absurdly large.
+
+    Args:
+        channels: of the result.
+    """
+    check_growth((x.shape[0], channels, *windows.out), x, factor=GROWTH)
+    check_growth((x.shape[1], *windows.extent), x, factor=GROWTH)
+    return windows
+
+
+def pool_windows(node, x):
+    """As `slide`, for a pool with the attribute `kernel_shape`."""
+    expect_image(x)
+    ksize = lengths(node, 'kernel_shape', x.ndim - 2, 0, 1)
+    if max(ksize) > MAX_TAPS:
+        raise DataError(f'kernel_shape: at most {MAX_TAPS} expected, got {ksize}')
+    windows, behind = slide(node, x.shape[2:], ksize)
+    return check_windows(windows, x, x.shape[1]), behind
