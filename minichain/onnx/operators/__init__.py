@@ -8,14 +8,21 @@ and enter it in the table at the end of its file.
 from minichain.onnx.operators import (
     activations,
     arithmetic,
+    blocks,
     comparison,
     convolution,
     gathering,
+    normalization,
     pooling,
+    reductions,
+    resizing,
     shaping,
 )
 
-FAMILIES = (activations, arithmetic, comparison, convolution, gathering, pooling, shaping)
+FAMILIES = (
+    activations, arithmetic, blocks, comparison, convolution, gathering, normalization, pooling,
+    reductions, resizing, shaping,
+)
 
 # Names of ONNX's own domain, and (domain, name) of others.
 OPERATORS = {name: operator for family in FAMILIES for name, operator in family.OPERATORS.items()}
