@@ -44,30 +44,33 @@ def fitted_shape(shapes, rows):
     return tuple(fitted(lengths, rows) for lengths in zip(*shapes))
 
 
-def resized(array, axis, rows, again):
+def resized(array, axis, rows, values='same'):
     """Return an example of another batch size, made of its rows.
 
     Args:
         array: the example.
         axis: of the batch; None leaves the shape as it is.
         rows: how many.
-        again: whether to give other values: the rows in reverse, and floats a little smaller.
+        values: 'same'; 'scaled': the rows in reverse, and floats a little smaller; 'shifted': the
+            elements within each row in another order too, so that maxima lie elsewhere.
     """
     xp = get_array_module(array)
     if axis is not None:
         array = array.take(xp.arange(rows) % array.shape[axis], axis)
-    if not again:
-        return array.copy()
-    if array.ndim:
-        array = xp.flip(array, axis or 0)
+    if values == 'same' or not array.ndim:
+        return array.copy() if values == 'same' or array.dtype.kind != 'f' else (
+            array * array.dtype.type(.875))
+    array = xp.flip(array, axis or 0)
+    if values == 'shifted':
+        moved = xp.moveaxis(array, axis or 0, 0)
+        moved = xp.roll(moved.reshape(len(moved), -1), 1, axis=1).reshape(moved.shape)
+        array = xp.moveaxis(moved, 0, axis or 0)
     if array.dtype.kind != 'f':
-        return array.copy()
-    if not array.ndim:
-        return array * array.dtype.type(.875)
+        return xp.ascontiguousarray(array)
     shape = [1] * array.ndim
     shape[axis or 0] = -1
     factors = xp.linspace(.875, .75, array.shape[axis or 0]).reshape(shape)
-    return array * factors.astype(array.dtype)
+    return xp.ascontiguousarray(array * factors.astype(array.dtype))
 
 
 def merged_constant(arrays, rows):

@@ -16,9 +16,10 @@ from minichain.onnx.export.refusal import CannotExport
 from minichain.tracing import named_leaves, owner, trace
 
 OLDEST = 13   # operator set of ONNX 1.8
-# Batch sizes of the two traces. The second pair is for models with an axis as long as one of the
-# first, where code may leave out a reshape or a broadcast.
-BATCHES = ((2, 3), (5, 7))
+# Batch sizes of the two traces, and what values the second sees. The other sizes are for models
+# with an axis as long as one of the first, where code may leave out a reshape or a broadcast; the
+# tamer values are for inputs that must not be mixed, such as boxes.
+ATTEMPTS = (((2, 3), 'shifted'), ((2, 3), 'scaled'), ((5, 7), 'scaled'))
 
 
 def export(model, example_inputs, path=None, *, input_names=None, output_names=None, opset=17,
@@ -57,22 +58,16 @@ def export(model, example_inputs, path=None, *, input_names=None, output_names=N
         named_leaves(argument, name) for argument, name in zip(arguments, names)))
     input_names = _expect_names('input_names', input_names, [name for name, _ in leaves])
     axes = _batch_axes(batch_axis, input_names, [array for _, array in leaves])
-    for pair in BATCHES:
-        try:
-            traces = [_trace(code, arguments, axes, rows, again, chain, input_names)
-                      for again, rows in enumerate(pair)]
-            _expect_same_steps(traces)
-            break
-        except _OtherSteps as error:
-            if pair is BATCHES[-1] or set(axes) == {None}:
-                raise CannotExport(str(error)) from None
+    traces, rows = _two_traces(code, arguments, axes, chain, input_names)
     first_rows = next(((name, axis) for name, axis in zip(input_names, axes)
                        if axis is not None), None)
     output_names = _expect_names('output_names', output_names,
                                  [name for name, _ in traces[0].outputs])
+    if not output_names or set(input_names) & set(output_names):
+        raise InvalidArgument(f'export: outputs, of other names than the inputs {input_names}, '
+                              f'expected, got {output_names}. Give output_names')
     for one in traces:
         one.outputs = [(name, number) for name, (_, number) in zip(output_names, one.outputs)]
-    rows = pair if first_rows else (1, 1)
     graph = Graph(traces, rows, opset, first_rows)
     convert(graph)
     proto = build(graph, type(chain if chain is not None else model).__name__)
@@ -139,7 +134,20 @@ def _batch_axes(batch_axis, names, arrays):
     return axes
 
 
-def _trace(code, arguments, axes, rows, again, chain, names):
+def _two_traces(code, arguments, axes, chain, names):
+    """Return two traces that agree, and their batch sizes."""
+    for rows, values in ATTEMPTS:
+        first = _trace(code, arguments, axes, rows[0], 'same', chain, names)
+        try:
+            second = _trace(code, arguments, axes, rows[1], values, chain, names)
+            _expect_same_steps([first, second])
+            return [first, second], rows
+        except InvalidArgument as error:
+            refusal = error
+    raise refusal
+
+
+def _trace(code, arguments, axes, rows, values, chain, names):
     """Run the code on examples of another batch size."""
     remaining = iter(axes)
 
@@ -151,17 +159,19 @@ def _trace(code, arguments, axes, rows, again, chain, names):
         array = getattr(nest, 'array', nest)
         if not is_array(array):
             return nest
-        return as_variable(resized(array, next(remaining), rows, again))
+        return as_variable(resized(array, next(remaining), rows, values))
     given = [other(argument) for argument in arguments]
     try:
         with _without_states(chain):
             result = trace(code, given, None, chain)
     except Exception as error:
-        how = 'again with other values' if set(axes) == {None} else f'with a batch of {rows}'
-        advice = '' if set(axes) == {None} else (
-            '. If it is made for one batch size, batch_axis=None exports this one')
-        raise InvalidArgument(f'export: the model fails when called {how}: '
-                              f'{type(error).__name__}: {error}{advice}') from error
+        fixed = set(axes) == {None}
+        advice = '' if fixed else ('. If it is made for one batch size, batch_axis=None exports '
+                                   'this one')
+        raise InvalidArgument(f'export: the model fails with '
+                              f'{"" if fixed else f"a batch of {rows} and "}the {values} values '
+                              f'of the examples: {type(error).__name__}: {error}{advice}'
+                              ) from error
     result.inputs = [(name, number) for name, (_, number) in zip(names, result.inputs)]
     return result
 
@@ -181,11 +191,8 @@ def _without_states(chain):
             vars(link).update(attributes)
 
 
-class _OtherSteps(Exception):
-    """The traces have not the same functions."""
-
-
 def _expect_same_steps(traces):
+    """Raise CannotExport unless the traces have the same functions."""
     steps = [[(type(a.function), a.operands, a.results, a.path) for a in one.applications]
              for one in traces]
     if steps[0] == steps[1] and [n for _, n in traces[0].outputs] == [
@@ -196,7 +203,7 @@ def _expect_same_steps(traces):
     where = 'at its end' if at is None else (
         f'at step {at} ({" or ".join(a.function.label for a in labels)}, in '
         f'{labels[0].path or "the model"})')
-    raise _OtherSteps(
+    raise CannotExport(
         f'export: the model takes another path {where} when called with another batch size and '
         'other values. A loop over the batch, or an if that looks at values, has no form in '
         'ONNX; batch_axis=None exports one fixed size')

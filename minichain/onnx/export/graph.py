@@ -1,5 +1,6 @@
 """The ONNX graph under construction: nodes, weights, names, and lengths that follow the batch."""
 import math
+import os
 
 import numpy as np
 
@@ -21,6 +22,7 @@ class Graph:
     Attributes:
         nodes: list of (op_type, inputs, outputs, attributes).
         initializers: dict from name to NumPy array.
+        wanted: dict from tensor to the name that was asked for; numbers make them unique.
         scope: path of the link that is being converted; names begin with it.
         input_numbers: numbers of the traced values that are inputs.
     """
@@ -28,17 +30,20 @@ class Graph:
     def __init__(self, traces, rows, opset, first_rows=None):
         self.traces, self.rows, self.opset, self.scope = traces, rows, opset, ''
         self.nodes, self.initializers = [], {}
+        self._sources = {number: application for application in traces[0].applications
+                         for number in application.results}
         self.input_numbers = {number for _, number in traces[0].inputs}
         self._first_rows, self._batch, self._shapes = first_rows, None, {}
-        self._tensors, self._taken, self._equal, self._origins = {}, set(), {}, {}
+        self.wanted = {}
+        self._tensors, self._equal, self._origins, self._derived = {}, {}, {}, {}
 
     def fresh(self, name):
         """Return a name that no tensor has yet, this one or it with a number."""
-        base, number = name, 1
-        while name in self._taken or not name:
+        wanted, number = name, 1
+        while name in self.wanted:
             number += 1
-            name = f'{base or "value"}_{number}'
-        self._taken.add(name)
+            name = f'{wanted}_{number}'
+        self.wanted[name] = wanted
         return name
 
     def bind(self, number, tensor):
@@ -46,14 +51,22 @@ class Graph:
         self._tensors[number] = tensor
 
     def follow(self, number, sources):
-        """Name a constant after the only parameter that it was computed from, if so."""
-        names = {name for source in sources if (name := self.origin(source))}
+        """Name a constant after the parameter that it was computed from, or their folder."""
+        names = sorted({name for source in sources if (name := self.origin(source))})
+        folder = os.path.commonprefix(names).rpartition('/')[0]
         if len(names) == 1:
-            self._origins[number] = names.pop()
+            self._origins[number] = names[0]
+        elif folder:
+            self._origins[number] = f'{folder}/joined'
 
     def origin(self, number):
         """Return the path of the parameter that a constant is or was computed from, or None."""
         return self.traces[0].names.get(number) or self._origins.get(number)
+
+    def source(self, number, kind):
+        """Return the Application of a class of function that computed a value, or None."""
+        application = self._sources.get(number)
+        return application if application and isinstance(application.function, kind) else None
 
     def tensor(self, number):
         """Return the name of the tensor that holds a traced value."""
@@ -85,6 +98,20 @@ class Graph:
         if key:
             self._equal[key] = name
         return name
+
+    def derived(self, number, how, make):
+        """Return the name of a constant made from a constant value, once for each `how`.
+
+        Args:
+            number: of the traced value.
+            how: short name of what is done to it.
+            make: function of its array.
+        """
+        if (number, how) not in self._derived:
+            origin = self.origin(number)
+            array = make(to_cpu(self.traces[0].arrays[number]))
+            self._derived[number, how] = self.constant(array, origin and f'{origin}_{how}')
+        return self._derived[number, how]
 
     def ints(self, values):
         """Return the name of an int64 vector."""
@@ -154,7 +181,8 @@ class Graph:
         open_axes = [axis for axis, n in enumerate(shape) if isinstance(n, Rows)]
         if len(open_axes) == 1 and math.prod(n for n in shape if isinstance(n, int)):
             shape = tuple(-1 if isinstance(n, Rows) else n for n in shape)
-        return self.add('Reshape', [tensor, self.shape(shape)])
+        return self.add('Reshape', [tensor, self.shape(shape)],
+                        allowzero=1 if 0 in shape else None)
 
     def transpose(self, tensor, axes):
         """Add a Transpose."""

@@ -1,7 +1,8 @@
 """A Graph as a ModelProto: only what leads to the outputs, under the names asked for, checked."""
 from minichain._version import __version__
 from minichain.errors import InvalidArgument
-from minichain.onnx.export.batch import fitted_shape
+from minichain.onnx.export.batch import fitted
+from minichain.onnx.export.refusal import CannotExport
 
 LIMIT = 2**31 - 1   # bytes in a protocol buffer message
 
@@ -13,10 +14,13 @@ def build(graph, title):
         InvalidArgument: the weights do not fit in one file.
     """
     from onnx import helper, numpy_helper
-    nodes, outputs = _renamed_outputs(graph)
+    nodes, outputs = _with_outputs(graph)
     nodes = _needed(nodes, outputs)
-    used = {name for _, inputs, _, _ in nodes for name in inputs}
-    weights = {name: array for name, array in graph.initializers.items() if name in used}
+    names = _final_names(graph, nodes, outputs)
+    weights = {names[name]: graph.initializers[name] for _, inputs, _, _ in nodes
+               for name in inputs if name in graph.initializers}
+    nodes = [(kind, [names[x] for x in inputs], [names[y] for y in outputs], attributes)
+             for kind, inputs, outputs, attributes in nodes]
     size = sum(array.nbytes for array in weights.values())
     if size > LIMIT:
         raise InvalidArgument(f'export: {size / 2**30:.1f} GiB of weights do not fit in one ONNX '
@@ -54,25 +58,40 @@ def serialize(proto):
     return proto.SerializeToString(deterministic=True)
 
 
-def _renamed_outputs(graph):
-    """Return the nodes with the outputs under their own names, and these names."""
+def _with_outputs(graph):
+    """Return the nodes, which end in tensors called as the outputs, and these tensors.
+
+    A tensor that no node makes, or that is given twice, is copied.
+    """
     made = {name for _, _, outputs, _ in graph.nodes for name in outputs}
-    renamed, copies = {}, []
+    nodes, outputs = list(graph.nodes), []
     for name, number in graph.traces[0].outputs:
         tensor = graph.tensor(number)
-        if tensor in made and tensor not in renamed:
-            renamed[tensor] = name
-        else:
-            copies.append(('Identity', [tensor], [name], {}))
-    # A tensor inside that is called like an output makes room.
-    taken = set(renamed.values()) | {outputs[0] for _, _, outputs, _ in copies}
-    for other in sorted((made | set(graph.initializers)) & taken - set(renamed)):
-        renamed[other] = graph.fresh(f'{other}_inside')
-    for name in set(graph.initializers) & set(renamed):
-        graph.initializers[renamed[name]] = graph.initializers.pop(name)
-    nodes = [(kind, [renamed.get(x, x) for x in inputs], [renamed.get(y, y) for y in outputs],
-              attributes) for kind, inputs, outputs, attributes in [*graph.nodes, *copies]]
-    return nodes, [name for name, _ in graph.traces[0].outputs]
+        if tensor not in made or tensor in outputs:
+            copy = graph.fresh(name)
+            nodes.append(('Identity', [tensor], [copy], {}))
+            tensor = copy
+        outputs.append(tensor)
+    return nodes, outputs
+
+
+def _final_names(graph, nodes, outputs):
+    """Return a dict from tensor to its name in the file; numbers only where names collide."""
+    names = {'': ''}
+    names.update((graph.tensor(number), name) for name, number in graph.traces[0].inputs)
+    names.update((tensor, name) for (name, _), tensor in zip(graph.traces[0].outputs, outputs))
+    taken = set(names.values())
+    for _, inputs, outputs, _ in nodes:
+        for tensor in (*inputs, *outputs):
+            if tensor not in names:
+                wanted, count = graph.wanted[tensor], 1
+                name = wanted
+                while name in taken:
+                    count += 1
+                    name = f'{wanted}_{count}'
+                names[tensor] = name
+                taken.add(name)
+    return names
 
 
 def _needed(nodes, outputs):
@@ -88,7 +107,15 @@ def _needed(nodes, outputs):
 def _value_info(graph, name, number):
     from onnx import helper
     arrays = [trace.arrays[number] for trace in graph.traces]
-    shape = fitted_shape([array.shape for array in arrays], graph.rows)
+    shape = [_length(lengths, graph.rows) for lengths in zip(*(a.shape for a in arrays))]
     return helper.make_tensor_value_info(
-        name, helper.np_dtype_to_tensor_dtype(arrays[0].dtype),
-        [n if isinstance(n, int) else str(n) for n in shape])
+        name, helper.np_dtype_to_tensor_dtype(arrays[0].dtype), shape)
+
+
+def _length(lengths, rows):
+    """Return an int, a text such as 'N', or None for what follows the batch in another way."""
+    try:
+        length = fitted(lengths, rows)
+    except CannotExport:
+        return None
+    return length if isinstance(length, int) else str(length)

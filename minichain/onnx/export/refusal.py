@@ -17,7 +17,7 @@ def report(refused):
     places = defaultdict(list)
     for label, place, reason in refused:
         places[label, reason].append(place)
-    lines = [f'  {label} ({len(where)} times: {_shortened(where)}): {reason}'
+    lines = [f'  {label}, {len(where)} x ({_shortened(where)}): {reason}'
              for (label, reason), where in places.items()]
     return '\n'.join(['the model cannot be exported to ONNX, nothing was written:', *lines])
 

@@ -47,7 +47,7 @@ def expect_same(model, arguments, runner='reference', rows=(1, 4), tolerance=1e-
     proto = export(model, arguments, **options)
     axis = options.get('batch_axis', 0)
     cases = [arguments] + [
-        tuple(resized(x, axis, n, True) for x in arguments)
+        tuple(resized(x, axis, n, 'scaled') for x in arguments)
         for n in (rows if axis is not None else ())]
     for case in cases:
         expected = call(model, [minichain.Variable(x) for x in case])

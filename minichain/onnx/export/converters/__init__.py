@@ -3,9 +3,22 @@
 A converter is called with the Graph and a Node; it adds nodes and returns the name of the tensor
 of the result, or a list of names. What it cannot express it refuses with CannotExport.
 """
-from minichain.onnx.export.converters import activation, convolution, linear
+from minichain.onnx.export.converters import (
+    activation,
+    arithmetic,
+    arrays,
+    convolution,
+    get_item,
+    linear,
+    loss,
+    normalization,
+    pooling,
+    recurrent,
+    reduction,
+)
 from minichain.onnx.export.converters.refused import REFUSALS
 
-FAMILIES = (activation, convolution, linear)
+FAMILIES = (activation, arithmetic, arrays, convolution, get_item, linear, loss, normalization,
+            pooling, recurrent, reduction)
 CONVERTERS = {kind: converter for family in FAMILIES
               for kind, converter in family.CONVERTERS.items()}
