@@ -11,6 +11,8 @@ import numpy as np
 from minichain.backend import get_array_module, to_cpu
 from minichain.onnx.export.refusal import CannotExport
 
+OUTSIDE = 'an array that was computed outside of functions, by NumPy or at random,'
+
 
 class Rows(NamedTuple):
     """A length that is `factor` times the batch size."""
@@ -89,15 +91,15 @@ def merged_constant(arrays, rows):
             arrays = [_one_row(array, axis) for array in arrays]
     if any(array.dtype != first.dtype or not np.array_equal(
             array, arrays[0], equal_nan=array.dtype.kind == 'f') for array in arrays):
-        raise CannotExport('an array that was computed outside of functions, by NumPy or at '
-                           'random, differs from run to run, so it depends on the values of the '
-                           'inputs; compute it with functions of minichain')
+        raise CannotExport(f'{OUTSIDE} differs from run to run, so it depends on the values of '
+                           'the inputs; compute it with functions of minichain')
     return arrays[0], shape
 
 
 def _one_row(array, axis):
     row = array.take([0], axis)
     if not (array == row).all():
-        raise CannotExport('an array that was computed outside of functions has a row for each '
-                           'of the batch, and they differ; batch_axis=None exports one fixed size')
+        raise CannotExport(f'{OUTSIDE} has another row for each of the batch, so it depends on '
+                           'the values of the inputs, or counts rows: compute it with functions '
+                           'of minichain, or export one fixed size with batch_axis=None')
     return row
