@@ -9,26 +9,38 @@ from minichain.onnx.operators import (
     activations,
     arithmetic,
     blocks,
+    casting,
     comparison,
+    constants,
+    control,
     convolution,
+    detection,
     gathering,
+    losses,
+    matrices,
     normalization,
     pooling,
+    quantization,
+    recurrent,
     reductions,
     resizing,
+    sampling,
+    sequences,
     shaping,
+    signals,
 )
 
 FAMILIES = (
-    activations, arithmetic, blocks, comparison, convolution, gathering, normalization, pooling,
-    reductions, resizing, shaping,
+    activations, arithmetic, blocks, casting, comparison, constants, control, convolution,
+    detection, gathering, losses, matrices, normalization, pooling, quantization, recurrent,
+    reductions, resizing, sampling, sequences, shaping, signals,
 )
 
 # Names of ONNX's own domain, and (domain, name) of others.
 OPERATORS = {name: operator for family in FAMILIES for name, operator in family.OPERATORS.items()}
 
 # Those that run bodies: they take a function (body, *inputs) -> outputs after the node.
-CONTROL = frozenset()
+CONTROL = frozenset(control.OPERATORS)
 
 # Float inputs that are settings and not weights: from which position on.
 SETTINGS = {
