@@ -23,7 +23,7 @@ ATTEMPTS = (((2, 3), 'shifted'), ((2, 3), 'scaled'), ((5, 7), 'scaled'))
 
 
 def export(model, example_inputs, path=None, *, input_names=None, output_names=None, opset=17,
-           batch_axis=0, chain=None):
+           batch_axis=0, chain=None, metadata=None):
     """Write a model as an ONNX file: run it twice on examples and convert what it did.
 
     It is exported as in test mode: no dropout, batch normalization with its averages. Links that
@@ -43,6 +43,7 @@ def export(model, example_inputs, path=None, *, input_names=None, output_names=N
         batch_axis: the axis that may have any length in the file, of all inputs; dict from input
             name to axis or None; None writes the shapes of the examples.
         chain: the Link whose paths name the weights; None: ``model``, or that whose method it is.
+        metadata: dict from text to text that the file is to carry.
     Returns:
         onnx.ModelProto. Weights are initializers named by their path, such as 'conv1/W'.
     Raises:
@@ -50,6 +51,7 @@ def export(model, example_inputs, path=None, *, input_names=None, output_names=N
         InvalidArgument: arguments do not fit, or the model fails with another batch size.
         FileError: the file cannot be written.
     """
+    from onnx import helper
     if isinstance(opset, bool) or not isinstance(opset, int) or opset < OLDEST:
         raise InvalidArgument(f'export: opset {OLDEST} or newer expected, got {opset!r}')
     chain = owner(model) if chain is None else chain
@@ -71,6 +73,7 @@ def export(model, example_inputs, path=None, *, input_names=None, output_names=N
     graph = Graph(traces, rows, opset, first_rows)
     convert(graph)
     proto = build(graph, type(chain if chain is not None else model).__name__)
+    helper.set_model_props(proto, metadata or {})
     data = serialize(proto)
     if path is not None:
         write_atomically(path, data)
