@@ -5,7 +5,7 @@
 import os
 
 from minichain.errors import DataError
-from minichain.onnx.schema import SCHEMA, dtype_of
+from minichain.onnx.schema import DTYPES, SCHEMA, dtype_of
 from minichain.onnx.tensors import Tensor, read_tensor
 from minichain.protobuf import Message, Reader, map_file
 
@@ -29,13 +29,15 @@ class Node:
         attributes: dict of float, int, str, ndarray, `Graph`, or lists of them.
         references: dict, name of an attribute -> name of the attribute of the function around.
         index: position in the graph's file.
+        overload: which of the model's functions of that name, mostly ''.
     """
 
     def __init__(self, op_type, domain, opset, name, inputs, outputs, attributes, references,
-                 index):
+                 index, overload=''):
         self.op_type, self.domain, self.opset, self.name = op_type, domain, opset, name
         self.inputs, self.outputs = inputs, outputs
         self.attributes, self.references, self.index = attributes, references, index
+        self.overload = overload
 
     def __str__(self):
         return f'node {self.index} {self.name!r} ({self.domain and self.domain + "."}' \
@@ -66,24 +68,31 @@ class Graph:
         inputs: dict, name -> (dtype or None, shape or None); names and numbers in the shape.
             Initializers that the file lists as inputs, too, are left out.
         outputs: list of names.
+        output_types: dict, name -> (dtype or None, shape or None), as of the inputs.
         free: names that the graph takes from the graph around it.
+        keys: dict, name of an initializer -> attribute of the link that holds it.
+        plan: what `net` did last with it.
     """
 
-    def __init__(self, name, nodes, initializers, inputs, outputs, where):
+    def __init__(self, name, nodes, initializers, inputs, outputs, where, output_types=None):
         self.name, self.initializers, self.inputs = name, initializers, inputs
-        self.outputs = outputs
+        self.outputs, self.output_types = outputs, output_types or {}
+        self.keys, self.plan = {}, None
         self.nodes, self.free = sort(nodes, {*initializers, *inputs}, where)
         made = {*initializers, *inputs}.union(*(node.outputs for node in self.nodes))
         self.free |= {name for name in outputs if name not in made}
 
     def depth_first(self):
         """Yields all nodes, those of bodies inside nodes too."""
+        for graph in self.graphs():
+            yield from graph.nodes
+
+    def graphs(self):
+        """Yields the graph itself and all bodies inside its nodes."""
+        yield self
         for node in self.nodes:
-            yield node
-            for value in node.attributes.values():
-                for body in value if isinstance(value, list) else [value]:
-                    if isinstance(body, Graph):
-                        yield from body.depth_first()
+            for body in bodies_of(node):
+                yield from body.graphs()
 
 
 class Model:
@@ -91,7 +100,7 @@ class Model:
 
     Attributes:
         graph: `Graph`.
-        functions: dict, (domain, op_type) -> (`Graph`, dict of default attributes).
+        functions: dict, (domain, op_type, overload) -> (`Graph`, dict of default attributes).
         opsets: dict, domain -> version.
         source: the file, for messages.
     """
@@ -147,19 +156,19 @@ class Builder:
             graph = Graph(body.name, self.nodes(body.node, body.name), {},
                           dict.fromkeys(body.input, (None, None)), body.output,
                           f'{self.source}: function {body.name!r}')
-            functions[domain_of(body), body.name] = graph, defaults
+            functions[domain_of(body), body.name, body.overload] = graph, defaults
         self.check_calls(functions)
         self.opsets = self.read_opsets(message)
         return Model(self.graph(message.graph, 'graph'), functions, self.opsets, self.source)
 
     def check_calls(self, functions):
         """Refuses functions that call themselves, at any distance."""
-        calls = {key: {(node.domain, node.op_type) for node in graph.depth_first()}
+        calls = {key: {function_key(node) for node in graph.depth_first()}
                  .intersection(functions) for key, (graph, _) in functions.items()}
         while calls:
             leaves = [key for key, called in calls.items() if not called.intersection(calls)]
             if not leaves:
-                names = ', '.join(sorted(name for _, name in calls))
+                names = ', '.join(sorted(name for _, name, _ in calls))
                 raise DataError(f'{self.source}: functions that call each other in a circle: '
                                 f'{names}.')
             for key in leaves:
@@ -180,7 +189,9 @@ class Builder:
         inputs = {value.name: self.value_type(value.type, where) for value in message.input
                   if value.name not in initializers}
         return Graph(message.name, self.nodes(message.node, where), initializers, inputs,
-                     [value.name for value in message.output], f'{self.source}: {where}')
+                     [value.name for value in message.output], f'{self.source}: {where}',
+                     {value.name: self.value_type(value.type, where) for value in message.output
+                      if value.type.tensor_type.elem_type in DTYPES})
 
     def value_type(self, message, where):
         """(dtype, shape) of a TypeProto that is a tensor, else (None, None)."""
@@ -203,7 +214,8 @@ class Builder:
                           for entry in message.attribute if entry.ref_attr_name}
             domain = domain_of(message)
             nodes.append(Node(message.op_type, domain, self.opsets.get(domain, 1), message.name,
-                              message.input, message.output, attributes, references, index))
+                              message.input, message.output, attributes, references, index,
+                              message.overload))
         return nodes
 
     def attribute(self, message, where):
@@ -230,6 +242,19 @@ class Builder:
                 return self.value_type(value, where)
             raise DataError(f'{self.source}: {where}: sparse tensors are not supported.')
         return value
+
+
+def bodies_of(node):
+    """The graphs among the attributes of a node."""
+    for value in node.attributes.values():
+        for body in value if isinstance(value, list) else [value]:
+            if isinstance(body, Graph):
+                yield body
+
+
+def function_key(node):
+    """Under which a model has the function that a node calls, if it has it."""
+    return node.domain, node.op_type, node.overload
 
 
 def domain_of(message):
@@ -277,8 +302,6 @@ def sort(nodes, known, where):
 def names_needed(node):
     """The values that a node reads, also those that bodies inside it take from outside."""
     names = [name for name in node.inputs if name]
-    for value in node.attributes.values():
-        for body in value if isinstance(value, list) else [value]:
-            if isinstance(body, Graph):
-                names += sorted(body.free)
+    for body in bodies_of(node):
+        names += sorted(body.free)
     return names

@@ -3,6 +3,7 @@
 ``graph`` has read the file and ``operators`` knows what operators do; here they become steps.
 """
 import collections
+import itertools
 
 import numpy as np
 
@@ -10,13 +11,17 @@ from minichain.autograd import Variable, as_variable
 from minichain.backend import CpuDevice
 from minichain.chain import Chain
 from minichain.errors import DataError, InvalidArgument, InvalidType, MinichainError
-from minichain.onnx.graph import Graph, Node, read_model
+from minichain.onnx.graph import Graph, Node, function_key, names_needed, read_model
 from minichain.onnx.operators import CONTROL, OPERATORS, SETTINGS
 from minichain.variable import Parameter
 
 # Model functions that call each other may multiply; no model needs so many nodes, or so deep.
 MAX_NODES = 1_000_000
 MAX_CALLS = 32
+# Bodies of loops that one call of the network may run: a damaged loop has no end.
+MAX_RUNS = 1 << 17
+# The attribute under which a node has the model function that it calls; no file can name it so.
+FUNCTION = ('function',)
 # What an operator may raise on a damaged model; it becomes a DataError that names the node.
 UNFIT = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, TypeError,
          ValueError)
@@ -71,20 +76,17 @@ class OnnxFunction(Chain):
             raise DataError(f'{self.source}: {unknown.total()} nodes need {len(unknown)} '
                             f'operators that are not supported:\n{lines}\nPass strict=False to '
                             'use the others.')
-        self._keys = {}     # name of an initializer -> attribute of the link that holds it
-        self._constants = {}
         settings = settings_of(self._graph)
-        for name, array in self._graph.initializers.items():
-            self._add_initializer(name, array, name in settings)
+        for graph in self._graph.graphs():
+            for name, array in graph.initializers.items():
+                if array.dtype.kind == 'f':
+                    self._add_initializer(graph, name, array, name in settings)
 
-    def _add_initializer(self, name, array, setting):
-        if array.dtype.kind != 'f':
-            self._constants[name] = array
-            return
+    def _add_initializer(self, graph, name, array, setting):
         key = name
         while not key or hasattr(self, key):    # a value may be called as a method is
             key += '_'
-        self._keys[name] = key
+        graph.keys[name] = key
         if setting:
             self.add_persistent(key, array)
         else:
@@ -102,20 +104,19 @@ class OnnxFunction(Chain):
                             f'than {MAX_NODES} nodes.')
         nodes = []
         for node in graph.nodes:
-            values = {**node.attributes,
-                      **{name: attributes[outer] for name, outer in node.references.items()
-                         if outer in attributes}}
             values = {name: self._inline_value(value, functions, attributes, depth)
-                      for name, value in values.items()}
-            if (node.domain, node.op_type) in functions and not (
-                    node.domain == '' and node.op_type in OPERATORS):
-                body, defaults = functions[node.domain, node.op_type]
+                      for name, value in node.attributes.items()}
+            values.update((name, attributes[outer]) for name, outer in node.references.items()
+                          if outer in attributes)
+            key = function_key(node)
+            if key in functions and not (node.domain == '' and node.op_type in OPERATORS):
+                body, defaults = functions[key]
                 body = self._inline(body, functions, {**defaults, **values}, depth + 1)
-                values = {'body': body}
+                values = {FUNCTION: body}
             nodes.append(Node(node.op_type, node.domain, node.opset, node.name, node.inputs,
                               node.outputs, values, {}, node.index))
         return Graph(graph.name, nodes, graph.initializers, graph.inputs, graph.outputs,
-                     self.source)
+                     self.source, graph.output_types)
 
     def _inline_value(self, value, functions, attributes, depth):
         if isinstance(value, Graph):
@@ -149,7 +150,7 @@ class OnnxFunction(Chain):
         wanted = self.output_names if outputs is None else tuple(outputs)
         values = self._bind(args, inputs, wanted)
         with np.errstate(all='ignore'):     # infinities and NaN are values like others in ONNX
-            results = self._run(self._graph, values, wanted)
+            results = self._run(self._graph, values, wanted, itertools.count())
         return tuple(map(as_output, results))
 
     def _bind(self, args, inputs, wanted):
@@ -169,16 +170,19 @@ class OnnxFunction(Chain):
                                       f'the outputs {", ".join(self.output_names)}; value_names '
                                       'lists all')
         values = {name: self._check_input(name, value) for name, value in given.items()}
-        for name, array in self._constants.items():
-            values.setdefault(name, array)
-        for name, key in self._keys.items():
-            values.setdefault(name, aligned(self, key))
-        return values
+        return {**self._initializers(self._graph, values), **values}
+
+    def _initializers(self, graph, given=()):
+        """The values that a graph comes with, as far as others are not given in their place."""
+        return {name: aligned(self, graph.keys[name]) if name in graph.keys else array
+                for name, array in graph.initializers.items() if name not in given}
 
     def _check_input(self, name, value):
         dtype, shape = self._inputs.get(name, (None, None))
-        if isinstance(value, (list, tuple)) and dtype is None or value is None:
-            return value
+        if value is None:
+            return None
+        if isinstance(value, (list, tuple)) and dtype is None:
+            return [item if item is None else as_value(item) for item in value]
         value = as_value(value)
         texts = value.dtype.kind in 'OU'
         if dtype is not None and value.dtype != dtype and not (texts and dtype.kind == 'O'):
@@ -189,39 +193,40 @@ class OnnxFunction(Chain):
                               f'{show(shape)} expected, got the shape {value.shape}')
         return value
 
-    def _run(self, graph, values, wanted):
+    def _run(self, graph, values, wanted, runs):
         """Runs the nodes that the wanted values need; values are dropped after their last use."""
-        steps = needed(graph, values, wanted)
-        last_use = {name: node for node in steps for name in names_of(node)}
-        keep = {*wanted, *graph.inputs, *graph.initializers}
-        for node in steps:
-            for name, value in zip(node.outputs, self._step(node, values)):
-                if name:
-                    values[name] = value
-            for name in names_of(node):
-                if last_use[name] is node and name not in keep:
-                    values.pop(name, None)
+        key = wanted, frozenset(values)
+        if graph.plan is None or graph.plan[0] != key:
+            graph.plan = key, plan(graph, values, wanted)
+        _, steps = graph.plan
+        for node, made, done in steps:
+            results = self._step(node, values, runs)
+            values.update((name, results[place]) for place, name in made if place < len(results))
+            for name in done:
+                values.pop(name, None)
         missing = [name for name in wanted if name not in values]
         if missing:
             raise InvalidArgument(f'{self.source}: the input {missing[0]!r} is missing; expected '
                                   f'are {", ".join(self.input_names)}')
         return [values[name] for name in wanted]
 
-    def _step(self, node, values):
-        missing = [name for name in names_of(node) if name not in values]
+    def _step(self, node, values, runs):
+        missing = [name for name in names_needed(node) if name not in values]
         if missing:
             raise InvalidArgument(f'{self.source}: {node} needs {missing[0]!r}, which is not '
                                   f'given; the inputs are {", ".join(self.input_names)}')
         inputs = [values[name] if name else None for name in node.inputs]
         operator = find(node)
         try:
-            if 'body' in node.attributes and operator is None:
-                results = self._call(node.attributes['body'], inputs, {})
+            if FUNCTION in node.attributes:
+                results = self._call(operator, inputs, {}, runs)
             elif operator is None:
                 raise DataError('this operator is not supported')
             elif not node.domain and node.op_type in CONTROL:
                 def run(body, *inputs):
-                    return self._call(body, inputs, values)
+                    if next(runs) >= MAX_RUNS:
+                        raise DataError(f'bodies of loops ran {MAX_RUNS} times without an end')
+                    return self._call(body, inputs, values, runs)
                 results = operator(node, run, *inputs)
             else:
                 results = operator(node, *inputs)
@@ -244,13 +249,16 @@ class OnnxFunction(Chain):
             return value
         return self.device.send(value)
 
-    def _call(self, body, inputs, outer):
+    def _call(self, body, inputs, outer, runs):
         """Runs a body: of a control flow operator, which also sees the values around it."""
+        if len(inputs) > len(body.inputs):
+            raise DataError(f'a body with {len(inputs)} inputs expected, it has '
+                            f'{len(body.inputs)}')
         values = {name: outer[name] for name in body.free if name in outer}
-        values.update((name, self._send(array)) for name, array in body.initializers.items())
+        values.update(self._initializers(body))
+        values.update(dict.fromkeys(body.inputs))
         values.update(zip(body.inputs, inputs))
-        values.update(dict.fromkeys(list(body.inputs)[len(inputs):]))
-        return tuple(self._run(body, values, tuple(body.outputs)))
+        return tuple(self._run(body, values, tuple(body.outputs), runs))
 
 
 def load(source, strict=True):
@@ -259,10 +267,9 @@ def load(source, strict=True):
 
 
 def find(node):
-    """What computes a node; None for what is not supported. Model functions have a body."""
-    if node.domain:
-        return OPERATORS.get((node.domain, node.op_type)) or node.attributes.get('body')
-    return OPERATORS.get(node.op_type)
+    """What computes a node: an operator, or the graph of a function; None if nothing does."""
+    return node.attributes.get(FUNCTION) or OPERATORS.get(
+        (node.domain, node.op_type) if node.domain else node.op_type)
 
 
 def settings_of(graph):
@@ -275,24 +282,23 @@ def settings_of(graph):
     return {name for name, are in roles.items() if all(are)}
 
 
-def needed(graph, values, wanted):
-    """The nodes that the wanted values depend on, in order, as far as they are not given."""
-    wanted, steps = {name for name in wanted if name not in values}, []
+def plan(graph, given, wanted):
+    """The nodes that the wanted values depend on, in order, as far as they are not given.
+
+    Returns:
+        list of (node, [(place, name) of each output to keep], names to drop after it).
+    """
+    pending, steps, used = {name for name in wanted if name not in given}, [], set(wanted)
     for node in reversed(graph.nodes):
-        if wanted.intersection(node.outputs):
-            steps.append(node)
-            wanted.update(name for name in names_of(node) if name not in values)
+        if pending.intersection(node.outputs):
+            made = [(place, name) for place, name in enumerate(node.outputs)
+                    if name and name not in given]
+            reads = names_needed(node)
+            done = {*reads, *(name for _, name in made)}.difference(used)
+            steps.append((node, made, tuple(done)))
+            used.update(reads)
+            pending.update(name for name in reads if name not in given)
     return steps[::-1]
-
-
-def names_of(node):
-    """The values that a node reads, also those that bodies inside it take from outside."""
-    names = [name for name in node.inputs if name]
-    for value in node.attributes.values():
-        for body in value if isinstance(value, list) else [value]:
-            if isinstance(body, Graph):
-                names += sorted(body.free)
-    return names
 
 
 def aligned(link, key):
