@@ -10,9 +10,9 @@ import minichain.functions as F
 import minichain.links as L
 from minichain import Chain
 from minichain.errors import InvalidArgument
-from minichain.vision.image_network import ImageNetwork
 from minichain.vision.initialization import QuickNormal
 from models.blocks import InTurn, NormalizedConvolution, global_average, imagenet_preprocessing
+from models.torchvision_network import TorchvisionNetwork
 
 # expansion, ksize, stride of the first block, channels, blocks (Table 1)
 STAGES = ((1, 3, 1, 16, 1), (6, 3, 2, 24, 2), (6, 5, 2, 40, 2), (6, 3, 2, 80, 3),
@@ -102,7 +102,7 @@ class Block(Chain):
         return stochastic_depth(y, self.drop) + x if self.is_residual else y
 
 
-class EfficientNet(ImageNetwork):
+class EfficientNet(TorchvisionNetwork):
     """EfficientNet: 5,288,548 parameters (B0) to 66,347,960 (B7).
 
     Input: any size, meant for sides of 224, 240, 288, 300, 380, 456, 528, 600 pixels, B0 to B7
@@ -158,6 +158,5 @@ class EfficientNet(ImageNetwork):
             'prob': [F.softmax]}
 
     def torchvision_layer(self, path):
-        """Return the name of torchvision's module for the link at ``path``."""
         name = path.replace('stages', 'features', 1).replace('/', '.')
         return 'classifier.1' if name == 'fc' else name

@@ -7,9 +7,9 @@ import minichain.links as L
 from minichain import Chain
 from minichain.errors import InvalidArgument
 from minichain.image import Preprocessing
-from minichain.vision.image_network import ImageNetwork
 from minichain.vision.initialization import QuickNormal
 from models.blocks import global_average
+from models.torchvision_network import TorchvisionNetwork
 
 SMALLEST = 75               # pixels: at the end 1 x 1 are left
 SMALLEST_AUXILIARY = 299    # pixels: its 5 x 5 window fits once
@@ -180,7 +180,7 @@ class AuxiliaryHead(Chain):
         return self.fc(global_average(x))
 
 
-class InceptionV3(ImageNetwork):
+class InceptionV3(TorchvisionNetwork):
     """InceptionV3: 23,834,568 parameters, 27,161,264 with the auxiliary head.
 
     Input: 299 x 299, or any size from 75 x 75 up. Before pooling, layer ``Mixed_7c`` is
@@ -271,7 +271,3 @@ class InceptionV3(ImageNetwork):
             with self.AuxLogits.init_scope():
                 self.AuxLogits.fc = L.Linear(768, n_classes).to_device(self.device)
         return self
-
-    def torchvision_layer(self, path):
-        """Return the name of torchvision's module for the link at ``path``."""
-        return path.replace('/', '.')

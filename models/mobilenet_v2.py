@@ -5,9 +5,9 @@ Sandler et al. 2018, "MobileNetV2: inverted residuals and linear bottlenecks", a
 import minichain.functions as F
 import minichain.links as L
 from minichain import Chain
-from minichain.vision.image_network import ImageNetwork
 from minichain.vision.initialization import QuickNormal
 from models.blocks import InTurn, NormalizedConvolution, global_average, imagenet_preprocessing
+from models.torchvision_network import TorchvisionNetwork
 
 # expansion, channels, blocks, stride of the first block (Table 2)
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),
@@ -47,7 +47,7 @@ def dropout(x):
     return F.dropout(x, .2)
 
 
-class MobileNetV2(ImageNetwork):
+class MobileNetV2(TorchvisionNetwork):
     """MobileNetV2 of width 1: 3,504,872 parameters.
 
     Input: 224 x 224, or any size. Preprocessing is torchvision's
@@ -86,6 +86,5 @@ class MobileNetV2(ImageNetwork):
             'prob': [F.softmax]}
 
     def torchvision_layer(self, path):
-        """Return the name of torchvision's module for the link at ``path``."""
         name = path.replace('blocks', 'features', 1).replace('/', '.')
         return 'classifier.1' if name == 'fc' else name

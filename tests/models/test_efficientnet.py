@@ -7,6 +7,7 @@ from minichain import Variable, using_config
 from minichain.errors import InvalidArgument
 from models import efficientnet
 from models.efficientnet import EfficientNet
+from tests import strict_cupy
 from tests.models import network_checks, torchvision_twin
 
 PUBLISHED = (5_288_548, 7_794_184, 9_109_994, 12_233_232, 19_341_616, 30_389_784, 43_040_704,
@@ -118,6 +119,15 @@ def test_stochastic_depth_drops_whole_images_and_keeps_the_mean():
     first = efficientnet.stochastic_depth(x, .5).array
     np.random.seed(0)
     np.testing.assert_array_equal(efficientnet.stochastic_depth(x, .5).array, first)
+
+
+def test_a_step_of_training_stays_on_the_gpu():
+    with strict_cupy.installed() as cupy:
+        block = efficientnet.Block(8, 8, 3, 1, 6, .5, {}).to_gpu()
+        y = block(Variable(cupy.asarray(np.random.rand(4, 8, 5, 5).astype('float32'))))
+        F.sum(y * y).backward()
+        assert y.dtype == np.float32
+        assert all(isinstance(parameter.grad, strict_cupy.ndarray) for parameter in block.params())
 
 
 def test_nothing_is_dropped_at_test_time_nor_in_the_first_block(b0):

@@ -5,9 +5,6 @@ import pytest
 import minichain.functions as F
 from minichain import no_backprop_mode, using_config
 
-NAMES = {'W': 'weight', 'b': 'bias', 'gamma': 'weight', 'beta': 'bias',
-         'avg_mean': 'running_mean', 'avg_var': 'running_var'}
-
 
 def torchvision_models():
     pytest.importorskip('torch', reason='PyTorch is the independent implementation')
@@ -16,11 +13,13 @@ def torchvision_models():
 
 def values(net):
     """Yield (name in torchvision's state, array, its Parameter or itself) of every value."""
-    for path, link in net.namedlinks(skipself=True):
-        for attribute in sorted(link._params | link._persistent - {'N'}):
-            value = getattr(link, attribute)
-            layer = net.torchvision_layer(path.lstrip('/'))
-            yield f'{layer}.{NAMES[attribute]}', getattr(value, 'array', value), value
+    for theirs, ours in net.torchvision_names().items():
+        *path, attribute = ours.split('/')
+        value = net
+        for name in path:
+            value = value[int(name) if name.isdigit() else name]
+        value = getattr(value, attribute)
+        yield theirs, getattr(value, 'array', value), value
 
 
 def share_weights(net, twin, seed=0):
