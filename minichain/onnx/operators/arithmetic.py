@@ -13,6 +13,7 @@ from minichain.onnx.operators.values import (
     is_float,
     keep_dtype,
     on_one_device,
+    send_like,
     to_scalar,
 )
 
@@ -74,7 +75,7 @@ def power(node, x, y):
         x, y = aligned(node, x, y)
     check_broadcast(x, y)
     if is_float(x):
-        y = y if y.dtype == x.dtype else as_array(y).astype(x.dtype)
+        y = y if y.dtype == x.dtype else send_like(y, x).astype(x.dtype)
         if not isinstance(y, np.ndarray):
             return x ** y
         return x ** (y.item() if y.size == 1 and y.ndim <= x.ndim else y)
@@ -189,9 +190,9 @@ OPERATORS = {
     'IsInf': is_inf,
     'IsNaN': is_nan,
     'Log': unary(F.log),
-    'Max': fold(F.maximum, np.maximum),
+    'Max': fold(F.maximum, lambda x, y: get_array_module(x).maximum(x, y)),
     'Mean': mean,
-    'Min': fold(F.minimum, np.minimum),
+    'Min': fold(F.minimum, lambda x, y: get_array_module(x).minimum(x, y)),
     'Mod': mod,
     'Mul': binary(lambda x, y: x * y, lambda x, y: x * y),
     'Neg': unary(lambda x: -x, lambda x: -x),

@@ -115,8 +115,7 @@ def conv_integer(node, x, W, x_zero=None, W_zero=None):
 
 def qlinear_conv(node, x, x_scale, x_zero, W, W_scale, W_zero, y_scale, y_zero, b=None):
     y = integer_sums(node, x, W, x_zero, W_zero)
-    x_scale, W_scale, y_scale, y_zero = (
-        send_like(each, y) for each in (x_scale, W_scale, y_scale, y_zero))
+    y, x_scale, W_scale, y_scale, y_zero = on_one_device(y, x_scale, W_scale, y_scale, y_zero)
     shape = (-1, *[1] * (y.ndim - 2))
     if b is not None:
         y += send_like(b, y).reshape(shape)
