@@ -6,35 +6,14 @@ as arrays (see ``values``); the version is ``node.opset``. To add an operator, w
 and enter it in the table at the end of its file.
 """
 from minichain.onnx.operators import (
-    activations,
-    arithmetic,
-    blocks,
-    casting,
-    comparison,
-    constants,
-    control,
-    convolution,
-    detection,
-    gathering,
-    losses,
-    matrices,
-    normalization,
-    pooling,
-    quantization,
-    recurrent,
-    reductions,
-    resizing,
-    sampling,
-    sequences,
-    shaping,
-    signals,
-)
+    activations, arithmetic, attention, blocks, casting, comparison, constants, control,
+    convolution, detection, gathering, losses, matrices, normalization, pooling, quantization,
+    recurrent, reductions, resizing, sampling, sequences, shaping, signals)
 
 FAMILIES = (
-    activations, arithmetic, blocks, casting, comparison, constants, control, convolution,
-    detection, gathering, losses, matrices, normalization, pooling, quantization, recurrent,
-    reductions, resizing, sampling, sequences, shaping, signals,
-)
+    activations, arithmetic, attention, blocks, casting, comparison, constants, control,
+    convolution, detection, gathering, losses, matrices, normalization, pooling, quantization,
+    recurrent, reductions, resizing, sampling, sequences, shaping, signals)
 
 # Names of ONNX's own domain, and (domain, name) of others.
 OPERATORS = {name: operator for family in FAMILIES for name, operator in family.OPERATORS.items()}
@@ -45,6 +24,6 @@ CONTROL = frozenset(control.OPERATORS)
 # Float inputs that are settings and not weights: from which position on.
 SETTINGS = {
     'BatchNormalization': 3, 'Clip': 1, 'DequantizeLinear': 1, 'Dropout': 1, 'OneHot': 2, 'Pad': 2,
-    'Pow': 1, 'QLinearConv': 0, 'QuantizeLinear': 1, 'Range': 0, 'Resize': 1, 'Upsample': 1,
-    'Where': 3,
+    'Pow': 1, 'QLinearConv': 0, 'QLinearMatMul': 0, 'QuantizeLinear': 1, 'Range': 0, 'Resize': 1,
+    'Upsample': 1, 'Where': 3,
 }
