@@ -42,13 +42,11 @@ class Trace:
         names: dict from number to path, of parameters and persistent arrays, such as 'conv1/W'.
     """
 
-    def __init__(self, inputs, model):
+    def __init__(self, inputs):
         self.arrays, self.applications = [], []
         self._numbers, self._memories = {}, {}
         self.inputs = [(name, self.add(array)) for name, array in inputs]
         self.outputs, self.names = [], {}
-        self._paths = {} if model is None else {
-            id(array): path for path, array in named_arrays(model)}
 
     def find(self, array):
         """Return the number of a value of which `array` is all the memory, else None."""
@@ -71,10 +69,7 @@ class Trace:
         if id(array) not in self._numbers and source is not None:
             self.applications.append(
                 Application(Reshape(array.shape), (source,), (self.add(array),), path))
-        number = self.add(array)
-        if id(array) in self._paths:
-            self.names[number] = self._paths[id(array)]
-        return number
+        return self.add(array)
 
 
 def _memory(array):
@@ -182,16 +177,18 @@ def trace(code, arguments, names=None, model=None):
     names = [str(i) for i in range(len(arguments))] if names is None else names
     inputs = [leaf for name, argument in zip(names, arguments)
               for leaf in named_leaves(argument, name)]
-    result = Trace(inputs, model)
+    result = Trace(inputs)
     links = _LinkRecorder(model)
+    # Before and after: the first call makes some parameters, and may move others in memory.
+    named = [] if model is None else list(named_arrays(model))
     with using_config('train', False), no_backprop_mode(), links, _FunctionRecorder(
             result, links):
         outputs = code(*arguments)
-    if model is not None:   # those that the first call has made
-        result._paths.update((id(array), path) for path, array in named_arrays(model))
-    for number, array in enumerate(result.arrays):
-        if id(array) in result._paths:
-            result.names.setdefault(number, result._paths[id(array)])
+    named += [] if model is None else named_arrays(model)
+    for path, array in named:
+        number = result.find(array)
+        if number is not None:
+            result.names.setdefault(number, path)
     single = isinstance(outputs, (Variable, np.ndarray)) or is_array(outputs)
     result.outputs = [(name, result.operand(array, ''))
                       for name, array in named_leaves(outputs, 'output' if single else '')]

@@ -1,21 +1,25 @@
-"""Runs exported models with the reference evaluator of the onnx package, or with onnxruntime."""
+"""Runs exported models: by the onnx package's reference evaluator, by onnxruntime, by minichain."""
 import numpy as np
 import pytest
 from onnx.reference import ReferenceEvaluator
 
 import minichain
 from minichain.autograd import as_array
+from minichain.onnx import load
 from minichain.onnx.export import export
 from minichain.onnx.export.batch import resized
 from minichain.tracing import named_leaves
 
-RUNNERS = 'reference', 'onnxruntime'
+RUNNERS = 'reference', 'onnxruntime', 'minichain'
 
 
 def run(proto, feeds, runner='reference'):
     """Return the list of output arrays of a ModelProto for a dict of input arrays."""
     if runner == 'reference':
         return ReferenceEvaluator(proto).run(None, feeds)
+    if runner == 'minichain':
+        with minichain.using_config('train', False), minichain.no_backprop_mode():
+            return [y.array for y in load(proto)(**feeds)]
     ort = pytest.importorskip('onnxruntime', reason='onnxruntime, which is compared with, '
                                                     'is not installed')
     options = ort.SessionOptions()
