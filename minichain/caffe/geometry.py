@@ -95,20 +95,21 @@ class Room:
         self.on_the_way = max(1 << 27, 1024 * size)
         self.in_total = max(1 << 32, size << 16)
 
-    def expect(self, shape, count, in_use, on_the_way):
+    def expect(self, shape, count, in_use, read, on_the_way):
         """Raises unless there is room for the results of a layer.
 
         Args:
             shape: of each of its results.
             count: how many of them.
             in_use: numbers in all blobs that are kept already.
+            read: numbers in its bottoms, as often as they are bottoms.
             on_the_way: numbers that it needs besides.
         Raises:
             DataError: too much would be taken.
         """
         size = count * math.prod(shape)
-        self.in_total -= size + on_the_way
+        self.in_total -= size + read + on_the_way
         if in_use + size > self.in_use or on_the_way > self.on_the_way or self.in_total < 0:
-            raise DataError(f'the result would have the shape {shape} and need {on_the_way} '
-                            f'numbers on the way, besides {in_use} in other blobs. For inputs of '
+            raise DataError(f'reads {read} numbers for a result of the shape {shape}, with '
+                            f'{on_the_way} on the way and {in_use} in other blobs. For inputs of '
                             'this size that is too much: the file may be damaged')

@@ -212,7 +212,7 @@ class CaffeFunction(Chain):
                 if min(shape[1:], default=1) < 1:
                     raise DataError(f'the result would have the shape {shape}, which is empty')
             in_use = sum({id(x): x.size for x in blobs.values()}.values())
-            room.expect(shape, count, in_use, on_the_way)
+            room.expect(shape, count, in_use, sum(x.size for x in bottoms), on_the_way)
             tops = step.forward(*bottoms, **weights)
         except MinichainError as error:
             shapes = ', '.join(f'{blob} {x.shape}' for blob, x in zip(step.bottoms, bottoms))

@@ -104,3 +104,59 @@ def test_an_inception_module_with_batch_norm_equals_opencvs(tmp_path):
         expected = peer.forward(name)
         assert y.shape == expected.shape
         np.testing.assert_allclose(y.array, expected, rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+def normal(*shape):
+    return SOURCE.standard_normal(shape).astype(np.float32)
+
+
+X, ROIS = normal(2, 4, 6, 6), np.array([[0, 0, 0, 5, 5], [1, 1, 2, 4, 3]], np.float32)
+KERNEL = {'num_output': 4, 'kernel_size': [3], 'group': 4}
+
+
+@pytest.mark.parametrize('kind, xs, parameters, blobs', [
+    ('Crop', [X, normal(2, 4, 3, 4)], {'crop_param': {'axis': 2, 'offset': [1, 2]}}, []),
+    ('MVN', [X], {}, []),
+    ('MVN', [X], {'mvn_param': {'across_channels': True, 'normalize_variance': False}}, []),
+    ('Normalize', [X], {'norm_param': {'across_spatial': False, 'channel_shared': False}},
+     [np.abs(normal(4))]),
+    ('Normalize', [X], {'norm_param': {'across_spatial': True, 'channel_shared': True}},
+     [np.abs(normal(1))]),
+    ('ShuffleChannel', [X], {'shuffle_channel_param': {'group': 2}}, []),
+    ('ReLU6', [5 * X], {}, []), ('Swish', [X], {}, []), ('BNLL', [X], {}, []),
+    ('ELU', [X], {'elu_param': {'alpha': 0.5}}, []),
+    ('Power', [X ** 2], {'power_param': {'power': 0.5, 'scale': 2.0, 'shift': 1.0}}, []),
+    ('Exp', [X], {'exp_param': {'base': 2.0, 'scale': 0.5, 'shift': 1.0}}, []),
+    ('LRN', [X], {'lrn_param': {'local_size': 3, 'alpha': 2.0,
+                                'norm_region': 'WITHIN_CHANNEL'}}, []),
+    ('ConvolutionDepthwise', [X], {'convolution_param': KERNEL}, [normal(4, 1, 3, 3), normal(4)]),
+    ('Deconvolution', [X], {'convolution_param': {
+        'num_output': 6, 'kernel_size': [3], 'stride': [2], 'pad': [1], 'group': 2}},
+     [normal(4, 3, 3, 3), normal(6)]),
+    ('Interp', [X], {'interp_param': {'height': 9, 'width': 13}}, []),
+    ('Eltwise', [X, normal(2, 4, 6, 6)], {'eltwise_param': {'coeff': [0.5, -2.0]}}, []),
+    ('ROIPooling', [X, ROIS], {'roi_pooling_param': {'pooled_h': 2, 'pooled_w': 3}}, []),
+    ('InnerProduct', [X], {'inner_product_param': {'num_output': 5, 'axis': 2}},
+     [normal(5, 36), normal(5)]),
+    ('Scale', [X, normal(2, 4)], {'scale_param': {'axis': 0, 'bias_term': False}}, []),
+    ('Pooling', [X], {'pooling_param': {'pool': 'AVE', 'kernel_size': 3, 'stride': 2, 'pad': 1}},
+     []),
+    ('Pooling', [X], {'pooling_param': {'pool': 'MAX', 'kernel_size': 3, 'stride': 2,
+                                        'ceil_mode': False}}, []),
+    ('Softmax', [X], {'softmax_param': {'axis': 2}}, []),
+])
+def test_a_single_layer_equals_opencvs(tmp_path, kind, xs, parameters, blobs):
+    names = [f'x{index}' for index in range(len(xs))]
+    inputs = [{'name': name, 'type': 'Input', 'top': [name],
+               'input_param': {'shape': [{'dim': list(x.shape)}]}}
+              for name, x in list(zip(names, xs))[1:]]
+    paths = tmp_path / 'net.caffemodel', tmp_path / 'net.prototxt'
+    save(*paths, [*inputs, {'name': 'layer', 'type': kind, 'bottom': names, 'top': ['y'],
+                            'blobs': blobs, **parameters}], xs[0].shape, input_name='x0')
+    peer = opencv_net(paths)
+    for name, x in zip(names, xs):
+        peer.setInput(x, name)
+    expected = peer.forward('layer')
+    with using_config('train', False):
+        y, = load(*paths)(dict(zip(names, xs)), ['y'])
+    np.testing.assert_allclose(y.array, expected.reshape(y.shape), rtol=1e-4, atol=1e-5)

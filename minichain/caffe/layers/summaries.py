@@ -13,6 +13,8 @@ def argmax(layer, blobs):
 
     def forward(x):
         xp, array = x.xp, x.array
+        if not x.size or not x.ndim:
+            raise DataError(f'an input that is not empty expected, got {x.shape}')
         axis = canonical(p.axis, x.ndim) if 'axis' in p else None
         rows = array.reshape(len(array), -1) if axis is None else xp.moveaxis(array, axis, -1)
         length = rows.shape[-1]

@@ -1,5 +1,6 @@
 """Caffe's layers that look at a neighbourhood: pooling, which rounds up, and normalization."""
 import math
+import operator
 
 import minichain.functions as F
 from minichain.autograd import as_variable
@@ -48,7 +49,8 @@ def pooling(layer, blobs):
         if len(shape) != 4 or p.global_pooling:
             return shape[:2], 0
         out = geometry(shape).out
-        return (*shape[:2], *out), math.prod(shape[:2]) * out[0] * shape[3]
+        places = 6 * sum(map(operator.mul, ksize, out))     # of taps, in 64-bit integers
+        return (*shape[:2], *out), math.prod(shape[:2]) * out[0] * shape[3] + places
     return planned(forward, plan)
 
 
