@@ -13,6 +13,7 @@ from minichain.errors import InvalidArgument, MinichainError
 CASES = {
     'tape': 'microseconds that the tape costs for each operation, beside eager PyTorch',
     'import': 'seconds that import minichain takes beyond the import of NumPy',
+    'loading': 'time and memory to load a network of 244 MB, beside OpenCV',
     'article_004': "article 004's captioner: what stopped it, beside the same model in PyTorch",
     'flickr8k': 'scores on real photos, beside PyTorch and baselines (needs --data, --weights)',
 }
