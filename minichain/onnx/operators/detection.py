@@ -143,10 +143,13 @@ def max_roi_pool(node, x, rois):
     check_regions(x, rois[:, 0], len(rois))
     outs = node.require('pooled_shape')
     check_size((len(rois), x.shape[1], *outs))
-    return F.roi_pooling_2d(x, rois, *outs, node.get('spatial_scale', 1.))
+    xp, corners = get_array_module(rois), rois[:, 1:] * rois.dtype.type(
+        node.get('spatial_scale', 1.))
+    rounded = xp.copysign(xp.floor(abs(corners) + .5), corners)     # halves away from zero
+    return F.roi_pooling_2d(x, xp.concatenate([rois[:, :1], rounded], axis=1), *outs, 1)
 
 
-def corners(boxes, center):
+def corners_of(boxes, center):
     """(low, high), (N, M, 2) each, of boxes (N, M, 4) in either of the two forms."""
     first, second = boxes[..., :2], boxes[..., 2:]
     if center:
@@ -163,7 +166,7 @@ def non_max_suppression(node, boxes, scores, most=None, overlap=None, threshold=
                         f'{scores.shape}')
     if not 0 <= overlap <= 1:
         raise DataError(f'iou_threshold from 0 to 1 expected, got {overlap}')
-    low, high = corners(boxes, node.get('center_point_box', 0))
+    low, high = corners_of(boxes, node.get('center_point_box', 0))
     area = np.prod(high - low, axis=2)
     counts = np.ones(scores.shape, bool) if threshold is None else scores > to_scalar(threshold)
     image, kind, box = np.nonzero(counts)

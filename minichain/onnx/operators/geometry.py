@@ -74,10 +74,10 @@ def slide(node, size, ksize):
     else:
         reach = [n + p + q - e for n, p, q, e in zip(size, before, behind, extent)]
         # in ceil mode a last window may begin in the image and end behind the pads
-        out = tuple(min(-(-r // s), (n + p - 1) // s) + 1
-                    if node.get('ceil_mode') and mode == 'NOTSET' else r // s + 1
+        out = tuple(max(0, min(-(-r // s), (n + p - 1) // s) + 1
+                        if node.get('ceil_mode') else r // s + 1)
                     for r, s, n, p in zip(reach, stride, size, before))
-    if min(out, default=1) < 0 or 0 in ksize:
+    if any(o < 1 <= n for o, n in zip(out, size)) or 0 in ksize:
         raise DataError(f'a window of the shape {tuple(ksize)}, dilations {dilate}, does not fit '
                         f'in an image {tuple(size)} with the pads {before} and {behind}')
     return Windows(tuple(size), tuple(ksize), stride, tuple(before), dilate, out), tuple(behind)

@@ -77,11 +77,8 @@ def sample(x, positions, mode, padding, borders):
     pixels = F.reshape(F.transpose(x, (0, *range(2, x.ndim), 1)), (n * math.prod(size), c))
     axes = []
     for position, length, (low, high) in zip(positions, size, borders):
-        if padding == 'border':
-            outside = (as_array(position) < low) | (as_array(position) > high)
-            position = F.where(outside, F.clip(position, 0, length - 1), position)
-        elif padding == 'reflection' and mode != 'nearest':
-            position = reflected(position, low, high)
+        if padding == 'border' and mode != 'cubic':
+            position = F.clip(position, 0, length - 1)
         taps = []
         for index, weight in taps_of(position, mode):
             if padding == 'reflection':
@@ -143,7 +140,7 @@ def affine_grid(node, theta, size):
     for length in out:
         place = (np.arange(length) * 2 + 1) / length - 1
         if node.get('align_corners'):
-            place = np.linspace(-1, 1, length) if length > 1 else np.zeros(length)
+            place = np.linspace(-1, 1, length)
         places.append(place)
     points = np.stack([*np.meshgrid(*places, indexing='ij')[::-1], np.ones(out)], axis=-1)
     points = send_like(points.reshape(-1, axes + 1).astype(theta.dtype), theta)
