@@ -1,22 +1,30 @@
 """The test cases of the onnx package, run on minichain: what `test_backend` counts.
 
     python -m tests.onnx.backend_cases Conv MaxPool
+    python -m tests.onnx.backend_cases --table
 
-runs the node cases whose models have one of these operators and prints what fails.
+The first runs the cases whose models have one of these operators and prints what fails; the second
+runs all and counts, for every operator, the cases that pass, are supported, and are.
 """
 import collections
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
-from onnx import TensorProto, numpy_helper
+import onnx
+import onnx.backend.test
+from onnx import OptionalProto, SequenceProto, TensorProto, numpy_helper
 
 import minichain.onnx
 from minichain.onnx.operators import OPERATORS
 
 # The types of elements that the importer has; what needs others is not counted.
 DTYPES = {1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13}
-Result = collections.namedtuple('Result', 'name operators status problem')
+# Folders of models with their inputs and outputs, beside the cases that the package generates.
+FOLDERS = ('pytorch-converted', 'pytorch-operator', 'simple')
+Case = collections.namedtuple('Case', 'group name model data_sets rtol atol')
+Result = collections.namedtuple('Result', 'group name operators types status problem')
 
 
 def node_cases():
@@ -24,7 +32,31 @@ def node_cases():
     from onnx.backend.test.case.node import collect_testcases
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        return list(collect_testcases(''))
+        return [Case('node', case.name, case.model, case.data_sets, case.rtol, case.atol)
+                for case in collect_testcases('')]
+
+
+def folder_cases(group):
+    """The cases of one of FOLDERS."""
+    folder = Path(onnx.backend.test.__file__).parent / 'data' / group
+    for path in sorted(folder.glob('*/model.onnx')):
+        model = onnx.load(path)
+        data_sets = [(read_values(data, 'input', model.graph.input),
+                      read_values(data, 'output', model.graph.output))
+                     for data in sorted(path.parent.glob('test_data_set_*'))]
+        yield Case(group, path.parent.name, model, data_sets, 1e-3, 1e-7)
+
+
+def read_values(folder, kind, declared):
+    """The inputs or outputs of a data set, in their order."""
+    values = []
+    for place in range(len(list(folder.glob(f'{kind}_*.pb')))):
+        proto, convert = {
+            'sequence_type': (SequenceProto, numpy_helper.to_list),
+            'optional_type': (OptionalProto, numpy_helper.to_optional),
+        }.get(declared[place].type.WhichOneof('value'), (TensorProto, numpy_helper.to_array))
+        values.append(convert(proto.FromString((folder / f'{kind}_{place}.pb').read_bytes())))
+    return values
 
 
 def element_types(value_type):
@@ -42,21 +74,33 @@ def types_of(model):
     return set().union(*(element_types(value.type) for value in values))
 
 
+def nodes_of(graph):
+    """The nodes of a graph or function, and of all bodies inside them."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for body in (*attribute.graphs, *([attribute.g] if attribute.HasField('g') else ())):
+                yield from nodes_of(body)
+
+
 def operators_of(model):
-    return tuple(sorted({node.op_type for node in model.graph.node}))
+    """The operators that a model needs; not its own functions, but what is in them."""
+    own = {(function.domain, function.name) for function in model.functions}
+    return tuple(sorted({f'{node.domain and node.domain + "."}{node.op_type}'
+                         for graph in (model.graph, *model.functions) for node in nodes_of(graph)
+                         if (node.domain, node.op_type) not in own}))
 
 
 def is_wanted(model):
     """Whether a model has only types and operators that the importer claims."""
-    return types_of(model) <= DTYPES and all(
-        not node.domain and node.op_type in OPERATORS for node in model.graph.node)
+    return types_of(model) <= DTYPES and all(name in OPERATORS for name in operators_of(model))
 
 
 def run_case(case):
     """One case: Result with status 'passed', 'failed' or 'unsupported'."""
-    operators = operators_of(case.model)
+    about = case.group, case.name, operators_of(case.model), types_of(case.model)
     if not is_wanted(case.model):
-        return Result(case.name, operators, 'unsupported', '')
+        return Result(*about, 'unsupported', '')
     try:
         net = minichain.onnx.load(case.model)
         for inputs, expected in case.data_sets:
@@ -64,8 +108,8 @@ def run_case(case):
             for output, value in zip(outputs, expected, strict=True):
                 compare(output, plain(value), case.rtol, case.atol)
     except Exception as error:
-        return Result(case.name, operators, 'failed', f'{type(error).__name__}: {error}'[:400])
-    return Result(case.name, operators, 'passed', '')
+        return Result(*about, 'failed', f'{type(error).__name__}: {error}'[:400])
+    return Result(*about, 'passed', '')
 
 
 def plain(value):
@@ -93,9 +137,32 @@ def compare(output, expected, rtol, atol):
             np.testing.assert_array_equal(array, expected)
 
 
+def table(results):
+    """The cases of each group, and those in which each operator is: passed, supported, total."""
+    counts = collections.defaultdict(collections.Counter)
+    for result in results:
+        for name in (f'[{result.group}]', *result.operators):
+            counts[name].update(('total', result.status))
+    lines = [f'{"":40} passed supported  total']
+    for name in sorted(counts):
+        count = counts[name]
+        supported = count['total'] - count['unsupported']
+        lines.append(f'{name:40} {count["passed"]:6} {supported:9} {count["total"]:6}')
+    return '\n'.join(lines)
+
+
+def all_cases():
+    yield from node_cases()
+    for group in FOLDERS:
+        yield from folder_cases(group)
+
+
 def main(wanted):
-    results = [run_case(case) for case in node_cases()
-               if not wanted or wanted.intersection(operators_of(case.model))]
+    if wanted == ['--table']:
+        print(table([run_case(case) for case in all_cases()]))
+        return
+    results = [run_case(case) for case in all_cases()
+               if not wanted or set(wanted).intersection(operators_of(case.model))]
     for result in results:
         if result.status == 'failed':
             print(f'{result.name} [{" ".join(result.operators)}]\n    {result.problem}')
@@ -105,4 +172,4 @@ def main(wanted):
 
 
 if __name__ == '__main__':
-    main(set(sys.argv[1:]))
+    main(sys.argv[1:])
