@@ -27,7 +27,8 @@ def test_loaders_that_are_missing_are_shown_as_missing(monkeypatch):
     table = loading.run(QUICK)
     ours, peer = table.rows
     assert all(cell > 0 for cell in ours[1:5]) and ours[5:] == [None, None]
-    assert peer[1:5] == ['missing'] * 4 and 'pip install opencv-python-headless<5' in table.notes[-1]
+    assert peer[1:5] == ['missing'] * 4
+    assert 'pip install opencv-python-headless<5' in table.notes[-1]
 
 
 def test_ours_is_set_against_the_best_peer_of_its_format():

@@ -90,10 +90,12 @@ class Room:
     """
 
     def __init__(self, inputs):
-        size = max((x.size for x in inputs), default=0)
-        self.in_use = max(1 << 26, 256 * size)
-        self.on_the_way = max(1 << 27, 1024 * size)
-        self.in_total = max(1 << 32, size << 16)
+        samples = max((x.shape[0] for x in inputs if x.ndim), default=0)
+        pixels = max((x.size // (max(x.shape[1], 1) if x.ndim > 2 else 1) for x in inputs),
+                     default=0)
+        self.in_use = max(1 << 26, samples << 22, 512 * pixels)
+        self.on_the_way = max(1 << 27, 2048 * pixels)
+        self.in_total = max(1 << 32, samples << 26, pixels << 17)
 
     def expect(self, shape, count, in_use, read, on_the_way):
         """Raises unless there is room for the results of a layer.
