@@ -1,4 +1,4 @@
-"""Runs exported models: by the onnx package's reference evaluator, by onnxruntime, by minichain."""
+"""Runs exported models: the onnx package's reference evaluator, onnxruntime, minichain itself."""
 import numpy as np
 import pytest
 from onnx.reference import ReferenceEvaluator

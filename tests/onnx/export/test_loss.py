@@ -22,3 +22,12 @@ def test_labels_of_pixels():
     x = np.random.default_rng(8).standard_normal((2, 3, 2, 2), 'f')
     labels = np.array([[[0, 1], [2, -1]], [[1, 1], [-1, 0]]])
     expect_same(F.softmax_cross_entropy, (x, labels))
+
+
+@pytest.mark.parametrize('runner', RUNNERS)
+def test_shares_of_right_answers(runner):
+    labels = np.array([0, 5, 3, 4])
+    expect_same(lambda x, t: (F.accuracy(x, t), F.accuracy(x, t, ignore_label=5)), (X, labels),
+                runner)
+    expect_same(F.accuracy, (X[..., None], labels[:, None]), runner)
+    expect_same(F.binary_accuracy, (X, np.sign(X.round()).astype('int32')), runner)

@@ -18,7 +18,7 @@ SIZES = {'alexnet': 227, 'caffenet': 227, 'vgg16': 224, 'vgg19': 224, 'inception
 @pytest.mark.parametrize('name', [pytest.param(name, marks=pytest.mark.slow) if name in LARGE
                                   else name for name in models.NAMES])
 def test_networks_of_the_zoo_are_the_same_in_onnxruntime(name):
-    pytest.importorskip('onnxruntime', reason='onnxruntime, which runs the files, is not installed')
+    pytest.importorskip('onnxruntime', reason='onnxruntime, which runs the files, is missing')
     net = getattr(models, name)()
     side = SIZES.get(name, 64)
     x = np.random.default_rng(0).standard_normal((2, 3, side, side), 'f')

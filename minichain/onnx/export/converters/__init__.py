@@ -7,6 +7,7 @@ from minichain.onnx.export.converters import (
     activation,
     arithmetic,
     arrays,
+    columns,
     convolution,
     get_item,
     linear,
@@ -18,7 +19,7 @@ from minichain.onnx.export.converters import (
 )
 from minichain.onnx.export.converters.refused import REFUSALS
 
-FAMILIES = (activation, arithmetic, arrays, convolution, get_item, linear, loss, normalization,
-            pooling, recurrent, reduction)
+FAMILIES = (activation, arithmetic, arrays, columns, convolution, get_item, linear, loss,
+            normalization, pooling, recurrent, reduction)
 CONVERTERS = {kind: converter for family in FAMILIES
               for kind, converter in family.CONVERTERS.items()}

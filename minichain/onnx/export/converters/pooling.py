@@ -10,7 +10,7 @@ from minichain.onnx.export.converters.convolution import cropped
 
 def max_pooling(graph, node):
     windows = node.attribute('windows')
-    x, before, behind = cropped(graph, node.inputs[0], windows)
+    x, _, before, behind = cropped(graph, node.inputs[0], windows)
     if any(pad >= k for pad, k in zip(before + behind, windows.ksize * 2)):
         x = padded(graph, x, before, behind, -math.inf, node.dtype)
         before = behind = [0] * len(before)
@@ -26,7 +26,7 @@ def padded(graph, x, before, behind, value, dtype):
 
 def average_pooling(graph, node):
     windows, divisor = node.attribute('windows'), node.attribute('divisor')
-    x, before, behind = cropped(graph, node.inputs[0], windows)
+    x, _, before, behind = cropped(graph, node.inputs[0], windows)
     divisor, taps = 1 if divisor is None else divisor, math.prod(windows.ksize)
     inside = count_inside(windows)
     if any(d > 1 for d in windows.dilate):
