@@ -74,9 +74,11 @@ class Trace:
 
 def _memory(array):
     """Return what arrays have in common that are all of the same memory in the same order."""
-    if not isinstance(array, np.ndarray) or not array.size or not array.flags.c_contiguous:
+    kind = '__array_interface__' if isinstance(array, np.ndarray) else '__cuda_array_interface__'
+    interface = getattr(array, kind, None)
+    if interface is None or not array.size or not array.flags.c_contiguous:
         return None
-    return array.__array_interface__['data'][0], array.size, array.dtype.str
+    return interface['data'][0], array.size, array.dtype.str
 
 
 class _FunctionRecorder(FunctionHook):

@@ -10,6 +10,7 @@ import minichain.links as L
 from minichain import Chain
 from minichain.errors import FileError, InvalidArgument
 from minichain.onnx.export import export
+from tests import strict_cupy
 from tests.onnx.export.running import RUNNERS, expect_same, operators, run
 
 X = np.random.default_rng(0).standard_normal((4, 3), 'f')
@@ -190,3 +191,17 @@ def test_float16_and_float64():
             net = L.Linear(3, 2)
         expect_same(net, X.astype(dtype), 'onnxruntime',
                     tolerance=2e-3 if dtype == 'float16' else 1e-12)
+
+
+def test_a_model_on_a_gpu_gives_the_same_file():
+    net = Chain(net=Net(), table=L.EmbedID(5, 3, ignore_label=-1), lstm=L.LSTM(3, 3))
+
+    def code(ids, rows):
+        x = net.lstm(net.table(ids)) + net.lstm(rows[:, [0, 2, 1]])
+        return net.net(x), x[:, 1:]
+    examples = np.array([0, 2, 1, 2]), X
+    expected = export(code, examples, chain=net)
+    with strict_cupy.installed():
+        net.to_device(0)
+        examples = tuple(map(net.device.send, examples))
+        assert export(code, examples, chain=net) == expected

@@ -50,6 +50,8 @@ def floor_divide(graph, node):
 
 
 def cast(graph, node):
+    if node.dtype == node.output_dtype:
+        return node.inputs
     return graph.add('Cast', node.inputs, to=onnx_dtype(node.output_dtype))
 
 

@@ -120,7 +120,7 @@ def _counts_up(node, indexes, pick):
     axis, place = pick
     lengths = [trace.arrays[node.operands[0]].shape[axis] for trace in node.graph.traces]
     return all(np.ndim(index[place]) == 1 and np.array_equal(
-        to_cpu(np.asarray(index[place])), np.arange(length))
+        to_cpu(index[place]), np.arange(length))
         for index, length in zip(indexes, lengths))
 
 
