@@ -1,6 +1,7 @@
 """ONNX models of one node, for tests of operators."""
 import numpy as np
 import onnx
+import onnx.reference
 from onnx import TensorProto, helper, numpy_helper
 
 import minichain.onnx
