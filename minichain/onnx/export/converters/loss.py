@@ -31,7 +31,7 @@ def softmax_cross_entropy(graph, node):
         return graph.reduce('ReduceMean', losses, (0,))
     count = graph.reduce('ReduceSum', graph.add('Cast', [kept], to=onnx_dtype('int64')), (0,))
     count = graph.add('Max', [count, graph.constant(1, dtype='int64')])
-    count = graph.add('CastLike', [count, losses])
+    count = graph.add('Cast', [count], to=onnx_dtype(dtype))
     return graph.add('Div', [graph.reduce('ReduceSum', losses, (0,)), count])
 
 
