@@ -142,11 +142,12 @@ class Reader:
         expected: what the file should be ('caffemodel'), for messages.
         leaves: dict, type of a field -> function (reader, start, end, where) that reads it.
         max_fields: how many fields a file may have.
+        skipped: types of fields that are passed over as if the schema did not know them.
     """
 
-    def __init__(self, path, data, schema, expected, leaves, max_fields):
+    def __init__(self, path, data, schema, expected, leaves, max_fields, skipped=frozenset()):
         self.path, self.data, self.schema = path, data, schema
-        self.expected, self.leaves = expected, leaves
+        self.expected, self.leaves, self.skipped = expected, leaves, skipped
         self.max_fields = self.budget = max_fields
         self.depth = 0
 
@@ -199,7 +200,7 @@ class Reader:
         while position < end:
             number, wire, start, position = self.field(position, end)
             field = numbers.get(number)
-            if field is None:
+            if field is None or field.type in self.skipped:
                 message.add_unknown(number)
                 continue
             values = self.values(field, wire, start, position, f'{where}.{field.name}')

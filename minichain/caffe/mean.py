@@ -1,10 +1,9 @@
 """Mean images, as Caffe's tools write them: imagenet_mean.binaryproto and its kin."""
-import os
-
 import numpy as np
 
 from minichain.caffe import wire
 from minichain.errors import DataError
+from minichain.protobuf import map_file
 
 MAX_NUMBERS = 1 << 26
 NUMPY_MARK = b'\x93NUMPY'
@@ -28,11 +27,11 @@ def load_mean(path):
         FileError: the file is missing or cannot be read.
         DataError: it is damaged, or no mean image.
     """
-    data = wire.map_file(path)
+    data = map_file(path, 'a mean image')
     if bytes(data[:len(NUMPY_MARK)]) == NUMPY_MARK:
         mean = _read_npy(path)
     else:
-        mean = wire.Reader(os.fspath(path), data).blob(0, len(data), 'mean')
+        mean = wire.read_blob(path)
     shape = mean.shape
     while mean.ndim > 3 and len(mean) == 1:
         mean = mean[0]

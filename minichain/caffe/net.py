@@ -12,10 +12,11 @@ from minichain.caffe.geometry import Room
 from minichain.caffe.layers import BOTTOMS, LAYERS, TOPS
 from minichain.caffe.layers.weights import Statistics
 from minichain.caffe.network import read_network
-from minichain.caffe.schema import ENUMS, FIELDS, Message
+from minichain.caffe.schema import ENUMS, FIELDS
 from minichain.chain import Chain
 from minichain.errors import DataError, InvalidArgument, MinichainError
 from minichain.link import Link
+from minichain.protobuf import Message
 from minichain.variable import Parameter
 
 # Layers that bring data from elsewhere: their tops are inputs of the network.
@@ -81,8 +82,9 @@ class CaffeFunction(Chain):
                 continue
             step = Step(layer, index)
             try:
-                step.forward, weights = build(layer)
+                forward, weights = build(layer)
                 step.weights = self._add_weights(layer, weights, shared)
+                step.forward = forward
             except DataError as error:
                 step.problem = str(error)
                 problems.append(step)

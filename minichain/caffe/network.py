@@ -10,6 +10,7 @@ import os
 from minichain.caffe import prototxt, schema, wire
 from minichain.errors import DataError, InvalidArgument
 from minichain.image import Preprocessing
+from minichain.protobuf import decode_text, map_file
 
 V1_TYPES = {
     'ABSVAL': 'AbsVal', 'ACCURACY': 'Accuracy', 'ARGMAX': 'ArgMax', 'BNLL': 'BNLL',
@@ -74,7 +75,7 @@ def read_network(caffemodel, prototxt=None):
         FileError: a file is missing or cannot be read.
         DataError: a file is no network, damaged, or cut off.
     """
-    model, comment = read_message(caffemodel)
+    model, comment = read_message(caffemodel, weights_only=prototxt is not None)
     trained = upgrade(model, caffemodel)
     weights = {layer.name: layer.blobs for layer in trained if layer.blobs}
     source, layers, transforms = caffemodel, trained, [layer.transform_param for layer in trained]
@@ -92,19 +93,19 @@ def read_network(caffemodel, prototxt=None):
     return Network(model.name, layers, preprocessing, os.fspath(source))
 
 
-def read_message(path):
+def read_message(path, weights_only=False):
     """Reads a file, binary or text: (NetParameter, text of its preprocessing or None)."""
-    data = wire.map_file(path)
+    data = map_file(path, wire.EXPECTED)
     head = bytes(data[:4096])
     for start, what in FOREIGN.items():
         if head.startswith(start):
             raise DataError(f'{path}: a caffemodel or prototxt expected, this is {what}.')
     comment = None
     if any(byte in CONTROL for byte in head):
-        message = wire.read_binary(path)
+        message = wire.read_binary(path, weights_only)
     else:
         message = prototxt.read_text(path)
-        lines = schema.decode_text(bytes(data[:65_536])).splitlines()
+        lines = decode_text(bytes(data[:65_536])).splitlines()
         comment = next((line[len(PREPROCESSING_MARK):] for line in lines
                         if line.startswith(PREPROCESSING_MARK)), None)
     if not message.layer and not message.layers:
@@ -132,8 +133,8 @@ def upgrade(message, path):
                   if name in schema.FIELDS['LayerParameter']}
         kind = old.type if 'type' in old else ''
         fields['type'] = V1_TYPES.get(kind, str(kind))
-        fields['param'] = [schema.Message('ParamSpec', {'name': name}) for name in old.param]
-        layers.append(schema.Message('LayerParameter', fields, old.unknown))
+        fields['param'] = [schema.message('ParamSpec', {'name': name}) for name in old.param]
+        layers.append(schema.message('LayerParameter', fields, old.unknown))
     return layers + message.layer
 
 
@@ -154,10 +155,10 @@ def input_shapes(message, path):
 
 
 def make_input(name, shape):
-    shapes = [] if shape is None else [schema.Message('BlobShape', {'dim': shape})]
-    return schema.Message('LayerParameter', {
+    shapes = [] if shape is None else [schema.message('BlobShape', {'dim': shape})]
+    return schema.message('LayerParameter', {
         'name': name, 'type': 'Input', 'top': [name],
-        'input_param': schema.Message('InputParameter', {'shape': shapes})})
+        'input_param': schema.message('InputParameter', {'shape': shapes})})
 
 
 def is_included(layer, level, stages):
@@ -199,7 +200,7 @@ def find_preprocessing(comment, transforms, layers, source):
             raise DataError(f'{source}: the line "{PREPROCESSING_MARK}" is damaged: '
                             f'{error}') from error
     shape = find_input_shape(layers)
-    transform = next(filter(None, transforms), schema.Message('TransformationParameter'))
+    transform = next(filter(None, transforms), schema.message('TransformationParameter'))
     size = shape[2:] if shape else (transform.crop_size,) * 2
     channels = shape[1] if shape else 1 if transform.force_gray else 3
     mean = tuple(transform.mean_value)

@@ -9,8 +9,9 @@ import re
 import numpy as np
 
 from minichain.caffe import schema
-from minichain.caffe.wire import map_file
+from minichain.caffe.wire import EXPECTED
 from minichain.errors import DataError
+from minichain.protobuf import decode_text, map_file
 
 MAX_BYTES = 32 << 20
 MAX_TOKENS = 500_000      # spaces and comments count
@@ -39,11 +40,11 @@ def read_text(path):
         FileError: no such regular file, or no permission.
         DataError: the file is not a prototxt of a network; the message says line and column.
     """
-    data = map_file(path)
+    data = map_file(path, EXPECTED)
     if len(data) > MAX_BYTES:
         raise DataError(f'{path}: {len(data)} bytes; a prototxt has at most {MAX_BYTES}. '
                         'Is this the caffemodel?')
-    return parse(schema.decode_text(bytes(data)), str(path))
+    return parse(decode_text(bytes(data)), str(path))
 
 
 def parse(text, path='<text>', kind='NetParameter'):
@@ -94,7 +95,7 @@ class Parser:
         """
         if depth > MAX_DEPTH:
             self.fail(f'more than {MAX_DEPTH} messages inside each other')
-        message = schema.Message(kind) if kind else None
+        message = schema.message(kind) if kind else None
         fields = schema.FIELDS.get(kind, {})
         while self.kind == 'name':
             position, name = self.start, self.advance()
@@ -141,7 +142,7 @@ class Parser:
         if field.type == 'string':
             if self.kind != 'string':
                 self.fail(f'a quoted text expected for {field.name}, got {self.token[:40]!r}')
-            return schema.decode_text(b''.join(self.strings()))
+            return decode_text(b''.join(self.strings()))
         if field.type in schema.ENUMS:
             names = schema.ENUM_NAMES[field.type]
             if self.kind == 'number' and self.token.isdigit() and len(self.token) < 10:

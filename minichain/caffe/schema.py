@@ -6,11 +6,11 @@ defaults. To add a message or a field, add its line here.
 """
 
 import math
-import re
 
 import numpy as np
 
 from minichain.errors import DataError
+from minichain.protobuf import Message, Schema
 
 # Caffe's own bound on the number of axes of a blob.
 MAX_AXES = 32
@@ -232,83 +232,21 @@ UpsampleParameter
 """
 
 
-class Field:
-    """One field of a message: its number, name, type, whether it is repeated, and its default."""
-
-    __slots__ = ('number', 'name', 'type', 'repeated', 'default')
-
-    def __init__(self, line):
-        number, self.name, kind, *default = line.split()
-        self.number, self.type, self.repeated = int(number), kind.rstrip('*'), kind.endswith('*')
-        self.default = self._default(default[0] if default else None)
-
-    def _default(self, text):
-        if self.type in ('float', 'double'):
-            return float(text or 0)
-        if self.type in ('int', 'uint'):
-            return int(text or 0)
-        if self.type == 'bool':
-            return text == 'true'
-        if self.type in ENUMS:
-            return text or next(iter(ENUMS[self.type]))
-        return ''
+SCHEMA = Schema(MESSAGES, ENUMS)
+ENUMS, ENUM_NAMES = SCHEMA.enums, SCHEMA.enum_names
+FIELDS, NUMBERS = SCHEMA.fields, SCHEMA.numbers
 
 
-class Message(dict):
-    """The fields of one message that a file sets; its attributes also know the defaults.
-
-    ``'pad_h' in message`` says whether the file sets the field. ``unknown`` holds the names (text)
-    or numbers (binary) of fields that the table does not know.
-    """
-
-    def __init__(self, kind, fields=(), unknown=()):
-        super().__init__(fields)
-        self.kind, self.unknown = kind, list(unknown)
-
-    def add_unknown(self, name):
-        # Enough of them to tell the user what the file is; a hostile file has any number.
-        if len(self.unknown) < 16 and name not in self.unknown:
-            self.unknown.append(name)
-
-    def __getattr__(self, name):
-        field = FIELDS[self.__dict__['kind']].get(name) if 'kind' in self.__dict__ else None
-        if field is None:
-            raise AttributeError(f'{self.__dict__.get("kind", "Message")} has no field {name!r}')
-        if name in self:
-            return self[name]
-        if field.repeated:
-            return []
-        return Message(field.type) if field.type in FIELDS else field.default
+def message(kind, fields=(), unknown=()):
+    """A `minichain.protobuf.Message` of one of Caffe's kinds."""
+    return Message(SCHEMA, kind, fields, unknown)
 
 
-def read_table(text):
-    """The blocks of a table: {name of the block: its indented lines as one text}."""
-    blocks = (block.partition('\n') for block in re.split(r'\n(?=\w)', text.strip()))
-    return {name: ' '.join(lines.split()) for name, _, lines in blocks}
-
-
-ENUMS = {kind: {name: int(number) for name, number in (pair.split('=') for pair in pairs.split())}
-         for kind, pairs in read_table(ENUMS).items()}
-ENUM_NAMES = {kind: dict(map(reversed, names.items())) for kind, names in ENUMS.items()}
-FIELDS = {kind: {field.name: field for field in map(Field, lines.split(';'))}
-          for kind, lines in read_table(MESSAGES).items()}
-NUMBERS = {kind: {field.number: field for field in fields.values()}
-           for kind, fields in FIELDS.items()}
-
-
-def decode_text(data):
-    """Bytes -> str: UTF-8, else Latin-1, so that names in other encodings stay distinct."""
-    try:
-        return data.decode('utf-8')
-    except UnicodeDecodeError:
-        return data.decode('latin-1')
-
-
-def make_blob(message, values, where):
+def make_blob(blob, values, where):
     """Gives the values of a BlobProto their shape, without copying them.
 
     Args:
-        message: the BlobProto, for its `shape` or its older num, channels, height, width.
+        blob: the BlobProto, for its `shape` or its older num, channels, height, width.
         values: 1-d float array.
         where: what to call the blob in an error.
     Returns:
@@ -316,10 +254,10 @@ def make_blob(message, values, where):
     Raises:
         DataError: negative or too many dimensions, or not as many values as the shape says.
     """
-    if 'shape' in message:
-        shape = tuple(message.shape.dim)
-    elif any(name in message for name in ('num', 'channels', 'height', 'width')):
-        shape = (message.num, message.channels, message.height, message.width)
+    if 'shape' in blob:
+        shape = tuple(blob.shape.dim)
+    elif any(name in blob for name in ('num', 'channels', 'height', 'width')):
+        shape = (blob.num, blob.channels, blob.height, blob.width)
     else:
         shape = values.shape
     if len(shape) > MAX_AXES or any(dim < 0 for dim in shape):

@@ -11,8 +11,8 @@ import numpy as np
 from minichain._atomic import write_atomically
 from minichain.caffe import schema
 from minichain.caffe.network import PREPROCESSING_MARK
-from minichain.caffe.wire import BYTES, FIXED32, FIXED64, VARINT
 from minichain.errors import InvalidArgument
+from minichain.protobuf import BYTES, FIXED32, FIXED64, VARINT
 
 SCALAR_WIRE = {'float': FIXED32, 'double': FIXED64}
 PACK = {'float': '<f', 'double': '<d'}

@@ -218,3 +218,12 @@ def test_a_large_file_opens_at_once_and_is_not_read(tmp_path):
     assert time.process_time() - start < 3
     assert resident_bytes() - before < 10 << 20
     assert [layer.blobs[0].shape for layer in net.layer] == [(side, side)] * 4
+
+
+def test_options_that_a_fork_numbers_otherwise_do_not_stand_in_the_way_of_weights(tmp_path):
+    """Field 143 of a layer is Caffe's input_param, a message; here it is a number."""
+    path = tmp_path / 'fork.caffemodel'
+    path.write_bytes(layer('fc', 'InnerProduct', parameters=integer(143, 7)))
+    with pytest.raises(DataError, match='input_param'):
+        wire.read_binary(path)
+    assert wire.read_binary(path, weights_only=True).layer[0].name == 'fc'
