@@ -16,9 +16,9 @@ from minichain.onnx.operators import CONTROL, OPERATORS, SETTINGS
 from minichain.variable import Parameter
 
 # Model functions that call each other may multiply; no model needs so many nodes, or so deep.
-MAX_NODES = 1_000_000
+MAX_NODES = 100_000
 MAX_CALLS = 32
-# Bodies of loops that one call of the network may run: a damaged loop has no end.
+# Bodies that one call of the network may run: a damaged loop has no end.
 MAX_RUNS = 1 << 17
 # The attribute under which a node has the model function that it calls; no file can name it so.
 FUNCTION = ('function',)
@@ -98,10 +98,10 @@ class OnnxFunction(Chain):
         if depth > MAX_CALLS:
             raise DataError(f'{self.source}: functions call each other more than {MAX_CALLS} '
                             'deep.')
-        self._nodes_left -= len(graph.nodes)
+        self._nodes_left -= len(graph.nodes) if depth else 0
         if self._nodes_left < 0:
-            raise DataError(f'{self.source}: with its functions written out the model has more '
-                            f'than {MAX_NODES} nodes.')
+            raise DataError(f'{self.source}: bodies and functions written out have more than '
+                            f'{MAX_NODES} nodes.')
         nodes = []
         for node in graph.nodes:
             values = {name: self._inline_value(value, functions, attributes, depth)
@@ -224,8 +224,6 @@ class OnnxFunction(Chain):
                 raise DataError('this operator is not supported')
             elif not node.domain and node.op_type in CONTROL:
                 def run(body, *inputs):
-                    if next(runs) >= MAX_RUNS:
-                        raise DataError(f'bodies of loops ran {MAX_RUNS} times without an end')
                     return self._call(body, inputs, values, runs)
                 results = operator(node, run, *inputs)
             else:
@@ -254,6 +252,8 @@ class OnnxFunction(Chain):
         if len(inputs) > len(body.inputs):
             raise DataError(f'a body with {len(inputs)} inputs expected, it has '
                             f'{len(body.inputs)}')
+        if next(runs) >= MAX_RUNS:
+            raise DataError(f'bodies ran {MAX_RUNS} times without an end')
         values = {name: outer[name] for name in body.free if name in outer}
         values.update(self._initializers(body))
         values.update(dict.fromkeys(body.inputs))

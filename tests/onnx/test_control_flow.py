@@ -308,6 +308,16 @@ def test_functions_whose_last_inputs_are_left_out():
     assert y.tolist() == [-3, 3]
 
 
+def test_functions_that_multiply_are_refused_in_time():
+    header = '<ir_version: 10, opset_import: ["" : 21, "own" : 1]>\n'
+    functions = [f'<domain: "own", opset_import: ["" : 21, "own" : 1]>\n'
+                 f'f{i} (x) => (y) {{ a = {call}(x) \n y = {call}(a) }}'
+                 for i, call in enumerate(['Neg', *(f'own.f{i}' for i in range(29))])]
+    with pytest.raises(DataError, match='nodes'):
+        load('agraph (float[n] x) => (float[n] y) { y = own.f29(x) }\n' + '\n'.join(functions),
+             header)
+
+
 def test_weights_inside_bodies_are_parameters():
     weight = numpy_helper.from_array(np.array([2, 3], np.float32), 'W')
     out = helper.make_tensor_value_info('a', TensorProto.FLOAT, [2])

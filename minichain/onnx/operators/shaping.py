@@ -22,6 +22,7 @@ from minichain.onnx.operators.values import (
     to_scalar,
 )
 
+MAX_AXES = 64     # of NumPy and CuPy
 PAD_MODES = ('constant', 'edge', 'reflect', 'wrap')
 
 
@@ -67,6 +68,8 @@ def squeeze(node, x, axes=None):
 def unsqueeze(node, x, axes=None):
     axes = node.require('axes') if axes is None else to_ints(axes)
     ndim = x.ndim + len(axes)
+    if ndim > MAX_AXES:
+        raise DataError(f'at most {MAX_AXES} axes expected, got {ndim}')
     axes = normalize_axes(axes, ndim)
     lengths = iter(x.shape)
     return x.reshape(tuple(1 if axis in axes else next(lengths) for axis in range(ndim)))
