@@ -11,15 +11,22 @@ from minichain.onnx.export.converters import (
     convolution,
     get_item,
     linear,
+    linear_algebra,
     loss,
     normalization,
+    padding,
     pooling,
     recurrent,
     reduction,
+    scores,
+    special,
+    trigonometric,
 )
-from minichain.onnx.export.converters.refused import REFUSALS
+from minichain.onnx.export.converters.refused import REFUSALS as WITHOUT_FORM
 
-FAMILIES = (activation, arithmetic, arrays, columns, convolution, get_item, linear, loss,
-            normalization, pooling, recurrent, reduction)
+FAMILIES = (activation, arithmetic, arrays, columns, convolution, get_item, linear,
+            linear_algebra, loss, normalization, padding, pooling, recurrent, reduction, scores,
+            special, trigonometric)
 CONVERTERS = {kind: converter for family in FAMILIES
               for kind, converter in family.CONVERTERS.items()}
+REFUSALS = {**WITHOUT_FORM, **linear_algebra.REFUSALS, **special.REFUSALS}
