@@ -8,7 +8,7 @@ of its networks is asked for.
 """
 import importlib
 
-_NETWORKS = {   # name -> module, class or function, what it is called with
+_NETWORKS = {   # name -> module, class, what it is made with
     'alexnet': ('models.alexnet', 'AlexNet', {}),
     'caffenet': ('models.alexnet', 'CaffeNet', {}),
     'googlenet': ('minichain.vision.googlenet', 'GoogLeNet', {}),
@@ -21,7 +21,7 @@ _NETWORKS = {   # name -> module, class or function, what it is called with
     'squeezenet1_1': ('models.squeezenet', 'SqueezeNet', {'version': '1.1'}),
     'vgg16': ('minichain.vision.vgg', 'VGG16Layers', {}),
     'vgg19': ('minichain.vision.vgg', 'VGG19Layers', {}),
-    **{f'efficientnet_b{number}': ('models.efficientnet', 'EfficientNet', {'number': number})
+    **{f'efficientnet_b{number}': ('models.efficientnet', 'EfficientNet', {'variant': number})
        for number in range(8)},
 }
 NAMES = tuple(sorted(_NETWORKS))
@@ -30,14 +30,20 @@ NAMES = tuple(sorted(_NETWORKS))
 def __getattr__(name):
     if name not in _NETWORKS:
         raise AttributeError(f"models has no '{name}'. There are: {', '.join(NAMES)}")
-    module, maker, settings = _NETWORKS[name]
+    module, class_name, settings = _NETWORKS[name]
 
     def make(n_classes=1000, pretrained_model=None, **options):
-        return getattr(importlib.import_module(module), maker)(
-            n_classes=n_classes, pretrained_model=pretrained_model, **settings, **options)
+        maker = getattr(importlib.import_module(module), class_name)
+        if module.startswith('minichain.'):     # Chainer's networks take weights themselves
+            return maker(pretrained_model, n_classes=n_classes, **options)
+        if pretrained_model is None:
+            return maker(n_classes=n_classes, **settings, **options)
+        net = maker(**settings, **options)
+        net.load(pretrained_model)
+        return net if n_classes == 1000 else net.replace_head(n_classes)
 
     make.__name__ = make.__qualname__ = name
-    make.__doc__ = f"""Make the network ``{module}.{maker}``.
+    make.__doc__ = f"""Make the network ``{module}.{class_name}``.
 
     Args:
         n_classes: the last layer is a new one if this is not 1000.

@@ -15,7 +15,7 @@ from minichain.link import Link
 from minichain.links.convolution import Convolution2D
 from minichain.links.linear import Linear
 from minichain.vision import weight_files
-from minichain.vision.preparation import as_picture, prepare_as_in_chainer, ten_crops
+from minichain.vision.preparation import CENTRE, as_picture, prepare_as_in_chainer, ten_crops
 
 
 class ImageNetwork(Chain):
@@ -151,19 +151,16 @@ class ImageNetwork(Chain):
         Args:
             images: list of images, as of :meth:`prepare`.
             oversample: average over ten crops, corners and centre and their mirror images, of
-                the image at ``preprocessing.resize_to``, instead of the image as a whole.
+                the image at ``preprocessing.resize_to``, instead of the centre alone.
         Returns:
             Variable, (N, classes).
         """
-        height, width = self.preprocessing.size
-        side = self.preprocessing.resize_to or max(height, width)
+        size = self.preprocessing.size
+        side = self.preprocessing.resize_to or max(size)
+        x = ten_crops(self._batch(images, (side, side)), size)
         with using_config('train', False), no_backprop_mode():
-            if not oversample:
-                x = self._batch(images, (width, height))
-                return self(self.device.send(x))['prob']
-            x = ten_crops(self._batch(images, (side, side)), (height, width))
-            y = self(self.device.send(x))['prob']
-            return mean(reshape(y, (len(y) // 10, 10, *y.shape[1:])), axis=1)
+            y = self(self.device.send(x if oversample else x[CENTRE::10]))['prob']
+            return mean(reshape(y, (len(images), -1, *y.shape[1:])), axis=1)
 
     def _batch(self, images, size):
         if len(images) == 0:
@@ -244,6 +241,10 @@ class ImageNetwork(Chain):
                 of the BatchNorm and the Scale layer.
         """
         return (path,)
+
+    def torchvision_layer(self, path):
+        """Return the name of torchvision's module for one link; ONNX files often keep them."""
+        return path.replace('/', '.')
 
 
 def is_frozen(link):

@@ -7,6 +7,8 @@ from PIL import Image
 from minichain import image as images
 from minichain.errors import InvalidArgument
 
+CENTRE = 4      # where the centre stands among ten crops
+
 
 def as_picture(image):
     """Return a PIL image in RGB.

@@ -3,6 +3,7 @@
 He et al. 2015, "Deep residual learning for image recognition", arXiv:1512.03385.
 """
 from minichain.chain import Chain
+from minichain.errors import InvalidArgument
 from minichain.functions.average_pooling import average_pooling_2d
 from minichain.functions.max_pooling import max_pooling_2d
 from minichain.functions.relu import relu
@@ -19,6 +20,8 @@ from minichain.vision.preparation import prepare_as_in_chainer
 
 PREPROCESSING = Preprocessing((224, 224), 'BGR', (103.063, 115.903, 123.152), resize='crop',
                               resize_to=256)
+TORCHVISION = Preprocessing((224, 224), 'RGB', (123.675, 116.28, 103.53), 1 / 255, 'crop', 256,
+                            (.229, .224, .225))
 
 
 def prepare(image, size=(224, 224)):
@@ -33,6 +36,10 @@ def prepare(image, size=(224, 224)):
 
 def _halve(x):
     return max_pooling_2d(x, 3, 2)
+
+
+def _halve_padded(x):
+    return max_pooling_2d(x, 3, 2, 1, cover_all=False)
 
 
 def _average(x):
@@ -107,15 +114,25 @@ class ResNetLayers(ImageNetwork):
             file; None draws weights.
         n_layers: 50, 101 or 152.
         downsample_fb: False halves images in the first convolution of a stage, as published;
-            True in the 3 x 3 convolution, as Facebook's and torchvision's networks do.
+            True in the 3 x 3 convolution, as Facebook's networks do.
         n_classes: the head is a new one if this is not 1000.
+        torchvision: the variant that weights of torchvision are for: ``downsample_fb``, padding
+            before ``pool1``, RGB images.
     """
 
     head, feature_layer, preprocessing = ('fc6',), 'pool5', PREPROCESSING
+    n_layers = 50
     depths = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
-    def __init__(self, pretrained_model='auto', n_layers=50, downsample_fb=False, n_classes=1000):
+    def __init__(self, pretrained_model='auto', n_layers=50, downsample_fb=False, n_classes=1000,
+                 torchvision=False):
         super().__init__()
+        if n_layers not in self.depths:
+            raise InvalidArgument('ResNetLayers: n_layers 50, 101 or 152 expected, got '
+                                  f'{n_layers!r}')
+        self._halve = _halve_padded if torchvision else _halve
+        if torchvision:
+            downsample_fb, self.preprocessing = True, TORCHVISION
         self._depths = self.depths[n_layers]
         initialW = pretrained.initializer(pretrained_model, QuickNormal())
         channels = 64
@@ -134,7 +151,7 @@ class ResNetLayers(ImageNetwork):
     @property
     def functions(self):
         return {
-            'conv1': [self.conv1, self.bn1, relu], 'pool1': [_halve],
+            'conv1': [self.conv1, self.bn1, relu], 'pool1': [self._halve],
             'res2': [self.res2], 'res3': [self.res3], 'res4': [self.res4], 'res5': [self.res5],
             'pool5': [_average], 'fc6': [self.fc6], 'prob': [softmax]}
 
@@ -153,28 +170,48 @@ class ResNetLayers(ImageNetwork):
         place = f'{number}{letter}_{branch}'
         return (f'bn{place}', f'scale{place}') if link.startswith('bn') else (f'res{place}',)
 
+    def torchvision_layer(self, path):
+        if '/' not in path:
+            return 'fc' if path == 'fc6' else path
+        stage, block, link = path.split('/')
+        number = 0 if block == 'a' else int(block[1:])
+        link = {'conv4': 'downsample.0', 'bn4': 'downsample.1'}.get(link, link)
+        return f'layer{int(stage[3:]) - 1}.{number}.{link}'
+
     @classmethod
-    def convert_caffemodel_to_npz(cls, path_caffemodel, path_npz, n_layers=50):
-        """Write the weights of a caffemodel as an npz file that Chainer reads too."""
+    def convert_caffemodel_to_npz(cls, path_caffemodel, path_npz, n_layers=None):
+        """Write the weights of a caffemodel as an npz file that Chainer reads too.
+
+        Args:
+            n_layers: None means the number in the name of the class, else 50.
+        """
+        n_layers = cls.n_layers if n_layers is None else n_layers
         pretrained.convert(ResNetLayers(path_caffemodel, n_layers), path_npz)
 
 
 class ResNet50Layers(ResNetLayers):
     """:class:`ResNetLayers` with 50 layers: 25,557,032 parameters and 64 of the bias."""
 
-    def __init__(self, pretrained_model='auto', downsample_fb=False, n_classes=1000):
-        super().__init__(pretrained_model, 50, downsample_fb, n_classes)
+    def __init__(self, pretrained_model='auto', downsample_fb=False, n_classes=1000,
+                 torchvision=False):
+        super().__init__(pretrained_model, 50, downsample_fb, n_classes, torchvision)
 
 
 class ResNet101Layers(ResNetLayers):
     """:class:`ResNetLayers` with 101 layers: 44,549,160 parameters and 64 of the bias."""
 
-    def __init__(self, pretrained_model='auto', downsample_fb=False, n_classes=1000):
-        super().__init__(pretrained_model, 101, downsample_fb, n_classes)
+    n_layers = 101
+
+    def __init__(self, pretrained_model='auto', downsample_fb=False, n_classes=1000,
+                 torchvision=False):
+        super().__init__(pretrained_model, 101, downsample_fb, n_classes, torchvision)
 
 
 class ResNet152Layers(ResNetLayers):
     """:class:`ResNetLayers` with 152 layers: 60,192,808 parameters and 64 of the bias."""
 
-    def __init__(self, pretrained_model='auto', downsample_fb=False, n_classes=1000):
-        super().__init__(pretrained_model, 152, downsample_fb, n_classes)
+    n_layers = 152
+
+    def __init__(self, pretrained_model='auto', downsample_fb=False, n_classes=1000,
+                 torchvision=False):
+        super().__init__(pretrained_model, 152, downsample_fb, n_classes, torchvision)

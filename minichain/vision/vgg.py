@@ -3,6 +3,7 @@
 Simonyan, Zisserman 2014, "Very deep convolutional networks for large-scale image recognition",
 arXiv:1409.1556.
 """
+from minichain.errors import InvalidArgument
 from minichain.functions.dropout import dropout
 from minichain.functions.max_pooling import max_pooling_2d
 from minichain.functions.relu import relu
@@ -50,6 +51,8 @@ class VGGLayers(ImageNetwork):
 
     def __init__(self, pretrained_model='auto', n_layers=16, n_classes=1000):
         super().__init__()
+        if n_layers not in self.depths:
+            raise InvalidArgument(f'VGGLayers: n_layers 16 or 19 expected, got {n_layers!r}')
         self._depths = self.depths[n_layers]
         initialW = pretrained.initializer(pretrained_model, QuickNormal(.01))
         channels = 3
@@ -78,6 +81,13 @@ class VGGLayers(ImageNetwork):
         layers['fc8'] = [self.fc8]
         layers['prob'] = [softmax]
         return layers
+
+    def torchvision_layer(self, path):
+        if path.startswith('fc'):
+            return f'classifier.{3 * (int(path[2:]) - 6)}'
+        names = [name for name in self.functions if not name.startswith('fc')]
+        before = names[:names.index(path)]      # convolutions come with a ReLU
+        return f'features.{sum(2 if name.startswith("conv") else 1 for name in before)}'
 
     @classmethod
     def convert_caffemodel_to_npz(cls, path_caffemodel, path_npz):

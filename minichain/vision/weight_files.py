@@ -1,28 +1,18 @@
-"""Weights by name, from files of Caffe and Chainer, into an ImageNetwork.
+"""Weights by name, from files of Caffe, ONNX and Chainer, into an ImageNetwork.
 
-A reader gives a dict from our names, as 'conv1/W', to Entry, and the names of the file that
-nobody wants.
+A reader, one for each format, gives Entries; here they are compared with the network and copied.
 """
-import dataclasses
 import os
-import typing
 
 import numpy as np
 
 from minichain import backend
-from minichain.caffe.network import read_network
 from minichain.errors import DataError, InvalidArgument
-from minichain.links.batch_normalization import BatchNormalization
 from minichain.serializers import LoadReport
 from minichain.serializers.npz import open_model
-
-
-@dataclasses.dataclass
-class Entry:
-    """A value in a file: its shape, known at once, and `read`, which gives the array."""
-
-    shape: tuple
-    read: typing.Callable
+from minichain.vision.caffe_weights import read_caffemodel
+from minichain.vision.entries import Entries, Entry
+from minichain.vision.onnx_weights import read_onnx
 
 
 def load(net, path, partial):
@@ -34,21 +24,6 @@ def load(net, path, partial):
                               'expected. Rename it if it is one of these')
     with reader(net, path) as entries:
         return fill(net, path, entries, partial)
-
-
-class Entries(dict):
-    """Our names -> Entry; ``unused`` are names of the file that are not wanted."""
-
-    def __init__(self, entries=(), unused=(), file=None, epsilons=()):
-        super().__init__(entries)
-        self.unused, self.file, self.epsilons = list(unused), file, dict(epsilons)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.file is not None:
-            self.file.close()
 
 
 def values(net):
@@ -127,52 +102,4 @@ def read_npz(net, path):
     return entries
 
 
-def read_caffemodel(net, path):
-    """Entries of a caffemodel whose layers have the names of the published networks.
-
-    Batch normalization takes the eps of the file too, so that outputs are Caffe's.
-    """
-    layers = {layer.name: layer for layer in read_network(path).layers if layer.blobs}
-    entries, used = Entries(), set()
-    for place, link in net.namedlinks(skipself=True):
-        if not link._params:
-            continue
-        place = place.lstrip('/')
-        names = net.caffe_layer(place)
-        used.update(names)
-        blobs = [layers[name].blobs if name in layers else () for name in names]
-        if isinstance(link, BatchNormalization):
-            statistics, affine = (*blobs, ())[:2]
-            arrays = dict(zip(('gamma', 'beta'), affine))
-            if len(statistics) == 3:
-                mean, variance, factor = map(np.asarray, statistics)
-                factor = 1 / factor.item() if factor.size == 1 and factor.any() else 0
-                arrays.update(avg_mean=mean * np.float32(factor),
-                              avg_var=variance * np.float32(factor))
-                entries.epsilons[place] = layers[names[0]].batch_norm_param.eps
-        else:
-            arrays = dict(zip('Wb', blobs[0]))
-            if 'W' in arrays and layers[names[0]].inner_product_param.transpose:
-                arrays['W'] = np.asarray(arrays['W']).swapaxes(-1, -2)
-            if 'W' in arrays and 'b' not in arrays and getattr(link, 'b', None) is not None:
-                arrays['b'] = np.zeros(link.b.shape, np.float32)    # none is one of zeros
-        for attribute, array in arrays.items():
-            parameter = getattr(link, attribute)
-            if parameter is None:
-                entries.unused.append(f'{names[0]}, the bias')
-                continue
-            array = _without_leading_axes(np.asarray(array), np.ndim(
-                getattr(parameter, 'array', parameter)))
-            entries[f'{place}/{attribute}'] = Entry(array.shape, lambda array=array: array)
-    entries.unused += [name for name in layers if name not in used]
-    return entries
-
-
-def _without_leading_axes(array, ndim):
-    """An array of old files, which have axes of length 1 in front."""
-    while array.ndim > max(ndim, 1) and array.shape[0] == 1:
-        array = array[0]
-    return array
-
-
-READERS = {'.caffemodel': read_caffemodel, '.npz': read_npz}
+READERS = {'.caffemodel': read_caffemodel, '.npz': read_npz, '.onnx': read_onnx}
