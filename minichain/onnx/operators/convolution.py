@@ -46,7 +46,7 @@ def kernel_of(node, x, W):
 def conv(node, x, W, b=None):
     windows, _ = slide(node, x.shape[2:], kernel_of(node, x, W))
     groups = node.get('group', 1)
-    check_windows(windows, x, len(W))
+    check_windows(windows, x, len(W), math.prod(windows.ksize))
     if windows.out == tuple(get_conv_outsize(n, k, s, p, False, d)
                             for n, k, s, p, d, _ in zip(*windows)) and 0 not in windows.size:
         return F.convolution_nd(x, W, b, windows.stride, windows.pad, dilate=windows.dilate,
@@ -62,6 +62,7 @@ def conv_transpose(node, x, W, b=None):
     check_operands('ConvTranspose', x, W, b, groups, transposed=True)
     check_growth((len(x), W.shape[1] * groups, *windows.size), x, factor=GROWTH)
     check_growth((x.shape[1], *windows.extent), x, factor=GROWTH)
+    check_growth((W.shape[1] * groups, *windows.ksize, *windows.out), x, factor=GROWTH)
     if 0 in windows.out:
         y = get_array_module(x).zeros((len(x), W.shape[1] * groups, *windows.size), x.dtype)
         return y if b is None else y + F.reshape(b, (-1, *[1] * len(windows.size)))
@@ -100,7 +101,7 @@ def centred(x, zero):
 def integer_sums(node, x, W, x_zero, W_zero):
     """The convolution of integers, as float64."""
     windows, _ = slide(node, x.shape[2:], kernel_of(node, x, W))
-    check_windows(windows, x, len(W))
+    check_windows(windows, x, len(W), math.prod(windows.ksize))
     x, W = on_one_device(x, W)
     x, W, groups = centred(x, x_zero), centred(W, W_zero), node.get('group', 1)
     check_operands(node.op_type, x, W, None, groups)

@@ -7,7 +7,7 @@ import minichain.functions as F
 from minichain.autograd import as_array
 from minichain.backend import get_array_module, to_cpu
 from minichain.errors import DataError
-from minichain.onnx.operators.values import check_growth, check_size, send_like, to_scalar
+from minichain.onnx.operators.values import check_size, send_like, to_scalar
 
 # Numbers at a time, of the feature maps that are weighed for some regions.
 ROOM = 1 << 24
@@ -43,7 +43,7 @@ def points_of(low, length, out, ratio, size):
     xp, step = get_array_module(low), length / out
     count = xp.full_like(low, ratio) if ratio else xp.ceil(step)
     most = max(int(count.max()) if count.size else 0, 0)
-    check_size((len(low), out, most))
+    check_size((len(low), out, 8 * max(most, size)))     # some arrays of this shape are made
     number = xp.arange(most)
     place = low[:, None, None] + step[:, None, None] * (
         xp.arange(out)[:, None] + (number + .5) / xp.maximum(count, 1)[:, None, None])
@@ -75,14 +75,23 @@ def roi_align(node, x, rois, images):
         length = length if half else xp.maximum(length, 1)
         points.append(points_of(low, length, out, node.get('sampling_ratio', 0),
                                 x.shape[3 - axis]))
-    align = align_average if mode == 'avg' else align_max
-    return align(x, images, *points)
+    if mode == 'avg':
+        align, size = align_average, math.prod(x.shape[1:])
+    else:
+        align, size = align_max, x.shape[1] * math.prod(
+            place.shape[1] * place.shape[2] for place, *_ in points)
+        check_size((size,))
+    step, results = max(1, ROOM // max(size, 1)), []
+    for start in range(0, len(images), step):
+        part = slice(start, start + step)
+        rows, columns = ([array[part] for array in arrays] for arrays in points)
+        results.append(align(x, images[part], rows, columns))
+    return results[0] if len(results) == 1 else F.concat(results, axis=0)
 
 
 def align_average(x, images, rows, columns):
     """Means over the points of each bin: two products with the weights of pixels."""
-    xp, parts = get_array_module(x), []
-    matrices = []
+    xp, matrices = get_array_module(x), []
     for (first, second, share, valid, count), size in zip((rows, columns), x.shape[2:]):
         matrix = xp.zeros((*first.shape[:2], size), 'float64')
         region, place = (xp.arange(n).reshape(shape) for n, shape in zip(
@@ -91,19 +100,14 @@ def align_average(x, images, rows, columns):
         xp.add.at(matrix, (region, place, first), (1 - share) * weight)
         xp.add.at(matrix, (region, place, second), share * weight)
         matrices.append(matrix.astype(x.dtype)[:, None])
-    step = max(1, ROOM // math.prod(x.shape[1:]))
-    for start in range(0, len(images), step):
-        part = slice(start, start + step)
-        seen = F.matmul(F.get_item(x, (images[part],)), matrices[1][part], transb=True)
-        parts.append(F.matmul(matrices[0][part], seen))
-    return parts[0] if len(parts) == 1 else F.concat(parts, axis=0)
+    seen = F.matmul(F.get_item(x, (images,)), matrices[1], transb=True)
+    return F.matmul(matrices[0], seen)
 
 
 def align_max(x, images, rows, columns):
     """Maxima over the weighed neighbours of the points of each bin, as ONNX has it."""
     xp, values = get_array_module(x), as_array(x)
     (r, oh, sy), (_, ow, sx), (_, c, h, w) = rows[0].shape, columns[0].shape, x.shape
-    check_growth((r, oh * sy, ow * sx, c), x)
     best = index = weight = None
     for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
         share = [xp.where(valid, second if side else 1 - second, 0).reshape(r, -1)

@@ -4,7 +4,9 @@ from minichain.functions.windows import Windows
 from minichain.onnx.operators.values import check_growth
 
 MAX_LENGTH = 1 << 31    # of a stride, pad or dilation
-MAX_TAPS = 1 << 18      # of a pool's window along an axis: each costs a pass over the result
+# Taps of a pool's window along an axis, unless the image is at least half as long: each costs a
+# pass over the image.
+MAX_TAPS = 1 << 10
 # A result may be so many times as large as the image that it is made from, and of any size below
 # MAX_ELEMENTS.
 GROWTH = 64
@@ -83,14 +85,16 @@ def slide(node, size, ksize):
     return Windows(tuple(size), tuple(ksize), stride, tuple(before), dilate, out), tuple(behind)
 
 
-def check_windows(windows, x, channels):
-    """Refuses windows whose result, or the image with its pads, would be absurdly large.
+def check_windows(windows, x, channels, taps=1):
+    """Refuses windows whose result, or what is needed on the way, would be absurdly large.
 
     Args:
         channels: of the result.
+        taps: how many numbers a window sees of each channel, if they are copied.
     """
     check_growth((x.shape[0], channels, *windows.out), x, factor=GROWTH)
     check_growth((x.shape[1], *windows.extent), x, factor=GROWTH)
+    check_growth((x.shape[1], taps, *windows.out), x, factor=GROWTH)
     return windows
 
 
@@ -98,7 +102,8 @@ def pool_windows(node, x):
     """As `slide`, for a pool with the attribute `kernel_shape`."""
     expect_image(x)
     ksize = lengths(node, 'kernel_shape', x.ndim - 2, 0, 1)
-    if max(ksize) > MAX_TAPS:
-        raise DataError(f'kernel_shape: at most {MAX_TAPS} expected, got {ksize}')
+    if any(k > max(MAX_TAPS, 2 * n) for k, n in zip(ksize, x.shape[2:])):
+        raise DataError(f'kernel_shape: at most {MAX_TAPS}, or twice the image {x.shape[2:]}, '
+                        f'expected, got {ksize}')
     windows, behind = slide(node, x.shape[2:], ksize)
     return check_windows(windows, x, x.shape[1]), behind

@@ -45,8 +45,9 @@ def count_taps(windows, before, behind):
     """An array (*out): how many taps of each window lie in the image or its pads."""
     counts = np.ones((), 'int64')
     for (size, k, stride, pad, dilate, out), p, q in zip(zip(*windows), before, behind):
-        position = np.arange(out)[:, None] * stride - pad + np.arange(k) * dilate
-        counts = counts[..., None] * ((position >= -p) & (position < size + q)).sum(axis=1)
+        start = np.arange(out) * stride - pad
+        first, end = (np.clip(-((start - edge) // dilate), 0, k) for edge in (-p, size + q))
+        counts = counts[..., None] * (end - first)
     return np.maximum(counts, 1)
 
 

@@ -1,10 +1,12 @@
-"""Resize and Upsample, axis after axis; blocks of pixels to channels; crop and pad at the middle.
+"""Resize and Upsample, axis after axis.
 
-Along an axis output o lies at a coordinate of the input. Then the nearest element is taken, or a
-matrix (out, in) weighs the neighbours. Coordinates are float32, as other runtimes have them, so
-that ties fall to the same side.
+Along an axis an output lies at a coordinate of the input. There the nearest element is taken, or
+neighbours are weighed. Coordinates are float32, as other runtimes have them, so that ties fall to
+the same side.
 """
+import functools
 import math
+import operator
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from minichain.onnx.operators.values import axes_of, check_growth, is_float, sen
 
 # A result may be so many times as large as the input, and of any size below MAX_ELEMENTS.
 GROWTH = 64
+MAX_MATRIX = 1 << 22    # numbers; interpolation by more goes neighbour by neighbour
 f32 = np.float32
 
 
@@ -71,8 +74,8 @@ def cubic(a):
     return weight
 
 
-def weights(x, size, kernel, reach, stretch, exclude_outside):
-    """The matrix (out, in) that interpolates at coordinates.
+def neighbours(x, size, kernel, reach, stretch, exclude_outside):
+    """What an interpolation reads: (places, weights), (out, taps) each.
 
     Args:
         x: coordinates, (out,).
@@ -83,16 +86,13 @@ def weights(x, size, kernel, reach, stretch, exclude_outside):
     """
     x = x.astype('float64')
     taps = 2 * math.ceil(reach * stretch)
-    check_growth((len(x), max(taps, size)), x)
-    neighbour = np.floor(x).astype('int64')[:, None] + np.arange(1 - taps // 2, 1 + taps // 2)
-    value = kernel((neighbour - x[:, None]) / stretch)
+    check_growth((len(x), taps), x)
+    place = np.floor(x).astype('int64')[:, None] + np.arange(1 - taps // 2, 1 + taps // 2)
+    weight = kernel((place - x[:, None]) / stretch)
     if exclude_outside:
-        value = value * ((neighbour >= 0) & (neighbour < size))
-    total = value.sum(axis=1, keepdims=True)
-    value = value / np.where(total == 0, 1, total)
-    matrix = np.zeros((len(x), size))
-    np.add.at(matrix, (np.arange(len(x))[:, None], np.clip(neighbour, 0, size - 1)), value)
-    return matrix
+        weight = weight * ((place >= 0) & (place < size))
+    total = weight.sum(axis=1, keepdims=True)
+    return np.clip(place, 0, size - 1), weight / np.where(total == 0, 1, total)
 
 
 def take(x, axis, index):
@@ -110,14 +110,25 @@ def take(x, axis, index):
     return x[(*before, send_like(index, x))]
 
 
-def weigh(x, axis, matrix):
-    """The product of a matrix (out, in) with x along an axis."""
+def weigh(x, axis, place, weight):
+    """The sums of neighbours along an axis, times their weights.
+
+    By a product with a matrix (out, in), unless that would be large and nearly empty.
+    """
+    size, out, xp = x.shape[axis], len(place), get_array_module(x)
+    if size * out > MAX_MATRIX:
+        terms = (F.get_item(x, (*(slice(None),) * axis, index)) * xp.asarray(
+            values.reshape(-1, *[1] * (x.ndim - axis - 1)).astype(x.dtype))
+            for index, values in zip(place.T, weight.T))
+        return functools.reduce(operator.add, terms)
+    matrix = np.zeros((out, size))
+    np.add.at(matrix, (np.arange(out)[:, None], place), weight)
     matrix = send_like(matrix.astype(x.dtype), x)
     if axis == x.ndim - 1:
         return F.matmul(x, matrix.T)
     shape = x.shape
-    x = F.reshape(x, (math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1:])))
-    return F.reshape(F.matmul(matrix, x), (*shape[:axis], len(matrix), *shape[axis + 1:]))
+    x = F.reshape(x, (math.prod(shape[:axis]), size, math.prod(shape[axis + 1:])))
+    return F.reshape(F.matmul(matrix, x), (*shape[:axis], out, *shape[axis + 1:]))
 
 
 def interpolate(node, x, mode, plan):
@@ -145,8 +156,8 @@ def interpolate(node, x, mode, plan):
         raise DataError(f'mode {mode!r} is not known')
     for axis, scale, position in sorted(plan, key=lambda entry: entry[1]):
         stretch = max(1, 1 / float(scale)) if node.get('antialias') else 1
-        x = weigh(x, axis, weights(position, x.shape[axis], kernel, reach, stretch,
-                                   node.get('exclude_outside')))
+        x = weigh(x, axis, *neighbours(position, x.shape[axis], kernel, reach, stretch,
+                                       node.get('exclude_outside')))
     if dtype.kind != 'f':
         xp, bounds = get_array_module(x), np.iinfo(dtype)
         return xp.clip(xp.rint(as_array(x)), bounds.min, bounds.max).astype(dtype)

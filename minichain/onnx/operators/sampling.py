@@ -151,14 +151,13 @@ def deform_conv(node, x, W, offset, b=None, mask=None):
     windows, _ = slide(node, x.shape[2:], kernel_of(node, x, W))
     groups, parts = node.get('group', 1), node.get('offset_group', 1)
     check_operands('DeformConv', x, W, b, groups)
-    check_windows(windows, x, len(W))
+    check_windows(windows, x, len(W), math.prod(windows.ksize))
     taps, out, axes = math.prod(windows.ksize), windows.out, len(windows.ksize)
     n, c = x.shape[:2]
     if parts < 1 or c % parts or offset.shape != (n, parts * taps * axes, *out) or \
             mask is not None and mask.shape != (n, parts * taps, *out):
         raise DataError(f'offset ({n}, {parts * taps * axes}, {out}) for {parts} offset groups, '
                         f'and a mask with a part of its channels, expected, got {offset.shape}')
-    check_growth((n, c, taps, *out), x, W, offset, factor=GROWTH)
     offset = F.reshape(offset, (n * parts, taps, axes, math.prod(out)))
     positions = []
     for axis, place in enumerate(tap_positions(windows)):

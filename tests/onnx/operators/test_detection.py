@@ -38,10 +38,12 @@ def test_the_mean_of_a_region_on_pixels_is_that_of_its_pixels():
     assert run('RoiAlign', X, ROIS[:0], IMAGES[:0], output_height=2).shape == (0, 3, 2, 1)
 
 
-def test_many_regions_are_cut_in_parts(monkeypatch):
-    whole = run('RoiAlign', X, ROIS, IMAGES, output_width=2)
-    monkeypatch.setattr('minichain.onnx.operators.detection.ROOM', X[0].size)
-    np.testing.assert_array_equal(run('RoiAlign', X, ROIS, IMAGES, output_width=2), whole)
+@pytest.mark.parametrize('mode', ['avg', 'max'])
+def test_many_regions_are_cut_in_parts(mode, monkeypatch):
+    whole = run('RoiAlign', X, ROIS, IMAGES, output_width=2, mode=mode)
+    monkeypatch.setattr('minichain.onnx.operators.detection.ROOM', 1)
+    np.testing.assert_array_equal(
+        run('RoiAlign', X, ROIS, IMAGES, output_width=2, mode=mode), whole)
 
 
 @pytest.mark.parametrize('mode', ['avg', 'max'])

@@ -99,6 +99,15 @@ def test_sizes_of_some_axes_may_be_bounds(policy, size):
     assert y.shape == (2, 3, *size)
 
 
+def test_long_axes_are_interpolated_neighbour_by_neighbour(monkeypatch):
+    operands = X, NONE, scales(1, 2, .7, 1.6)
+    for settings in ({'mode': 'linear'}, {'mode': 'cubic', 'antialias': 1}):
+        expected = run('Resize', *operands, **settings)
+        monkeypatch.setattr('minichain.onnx.operators.resizing.MAX_MATRIX', 0)
+        np.testing.assert_allclose(run('Resize', *operands, **settings), expected, 1e-4, 1e-5)
+        monkeypatch.undo()
+
+
 def test_gradients_reach_the_image():
     x = rng.standard_normal((1, 2, 3, 4))
     for settings in ({'mode': 'linear'}, {'mode': 'cubic'}, {'mode': 'nearest'},
