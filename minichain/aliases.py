@@ -6,6 +6,8 @@ import types
 ALIASES = {   # Chainer's path below the package -> ours
     'backends': 'backend',
     'backends.cuda': 'cuda',
+    'exporters': 'caffe.export',
+    'exporters.caffe': 'caffe.export',
     'function_node': 'autograd',
     'links.caffe': 'caffe',
     'links.caffe.caffe_function': 'caffe',
