@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.frame import Table, find_peer, missing, verdict
-from minichain import caffe
+from minichain import caffe, onnx
 
 BAR = 1.
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -71,6 +71,16 @@ LOADERS = [
            'import cv2\ncv2.setNumThreads(1)',
            'cv2.dnn.readNetFromCaffe({paths[1]!r}, {paths[0]!r})',
            "(net.setInput(x), net.forward('prob'))[1]"),
+    Loader('minichain.onnx.load', 'minichain', 'minichain', 'onnx',
+           'import minichain, minichain.onnx\n'
+           'minichain.config.train, minichain.config.enable_backprop = False, False',
+           'minichain.onnx.load({paths[0]!r})', 'net(x)[0].array'),
+    Loader('onnxruntime.InferenceSession', 'onnxruntime', 'onnxruntime', 'onnx',
+           'import onnxruntime\noptions = onnxruntime.SessionOptions()\n'
+           'options.intra_op_num_threads = 1',
+           "onnxruntime.InferenceSession({paths[0]!r}, options, "
+           "providers=['CPUExecutionProvider'])",
+           'net.run(None, {{net.get_inputs()[0].name: x}})[0]'),
 ]
 
 
@@ -129,7 +139,15 @@ def write_caffe(folder, width):
     return paths
 
 
-WRITERS = {'caffe': write_caffe}
+def write_onnx(folder, width):
+    """Write the same network as an ONNX file; return its path as a list."""
+    path, net = os.path.join(folder, 'caffenet.onnx'), caffe.load(*write_caffe(folder, width))
+    x = np.random.default_rng(1).standard_normal((1, 3, 227, 227), np.float32)
+    onnx.export(lambda x: net({'data': x}, ['prob'])[0], x, path, chain=net)
+    return [path]
+
+
+WRITERS = {'caffe': write_caffe, 'onnx': write_onnx}
 
 
 def measure(loader, paths):

@@ -132,6 +132,27 @@ def map_file(path, expected):
         raise FileError(f'{path}: cannot be read: {getattr(error, "strerror", error)}') from error
 
 
+def aligned(array):
+    """An array at an address that matrix products can use: itself, or a copy out of its file.
+
+    In a file a number starts anywhere. The pages that were mapped for a copied array are given
+    back to the system, so that it is not in memory twice.
+    """
+    if not isinstance(array, np.ndarray) or array.flags.aligned:
+        return array
+    copy, base = array.copy(), array
+    while isinstance(base, np.ndarray) and base.base is not None:
+        base = base.base
+    file = getattr(base, 'obj', None)
+    if isinstance(file, mmap.mmap) and hasattr(mmap, 'MADV_DONTNEED') and array.flags.c_contiguous:
+        start = array.ctypes.data - np.frombuffer(file, np.uint8).ctypes.data
+        first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+        last = (start + array.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
+        if first < last:
+            file.madvise(mmap.MADV_DONTNEED, first, last - first)
+    return copy
+
+
 class Reader:
     """A decoder that knows its file's name, its bytes and how many fields may still come.
 

@@ -16,7 +16,7 @@ from minichain.caffe.schema import ENUMS, FIELDS
 from minichain.chain import Chain
 from minichain.errors import DataError, InvalidArgument, MinichainError
 from minichain.link import Link
-from minichain.protobuf import Message
+from minichain.protobuf import Message, aligned
 from minichain.variable import Parameter
 
 # Layers that bring data from elsewhere: their tops are inputs of the network.
@@ -205,7 +205,7 @@ class CaffeFunction(Chain):
         return needed[::-1]
 
     def _run(self, step, bottoms, room, blobs):
-        weights = {key: aligned(getattr(link, name)) for key, (link, name) in step.weights.items()}
+        weights = {key: ready(getattr(link, name)) for key, (link, name) in step.weights.items()}
         try:
             shape, count, on_the_way = (bottoms[0].shape if bottoms else ()), 1, 0
             if hasattr(step.forward, 'plan'):
@@ -270,13 +270,8 @@ def build(layer):
     return built if isinstance(built, tuple) else (built, {})
 
 
-def aligned(parameter):
-    """A weight. A parameter's starts at a multiple of its item size, as matrix products want it.
-
-    In the file an array starts anywhere. The first use copies it out.
-    """
-    if isinstance(parameter, Parameter):
-        array = parameter.array
-        if isinstance(array, np.ndarray) and not array.flags.aligned:
-            parameter.array = array.copy()
-    return parameter
+def ready(weight):
+    """A weight; the array of a Parameter is brought to where matrix products can use it."""
+    if isinstance(weight, Parameter) and not getattr(weight.array.flags, 'aligned', True):
+        weight.array = aligned(weight.array)
+    return weight

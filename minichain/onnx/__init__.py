@@ -3,4 +3,5 @@
 Read ``schema`` and ``tensors`` for the file format, ``graph`` for what a file says, ``operators``
 and ``net`` for what it computes, ``export`` for the way back.
 """
+from minichain.onnx.export import export, export_captioner
 from minichain.onnx.net import OnnxFunction, load

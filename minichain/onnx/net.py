@@ -13,13 +13,14 @@ from minichain.chain import Chain
 from minichain.errors import DataError, InvalidArgument, InvalidType, MinichainError
 from minichain.onnx.graph import Graph, Node, function_key, names_needed, read_model
 from minichain.onnx.operators import CONTROL, OPERATORS, SETTINGS
+from minichain.protobuf import aligned
 from minichain.variable import Parameter
 
 # Model functions that call each other may multiply; no model needs so many nodes, or so deep.
 MAX_NODES = 100_000
 MAX_CALLS = 32
 # Bodies that one call of the network may run: a damaged loop has no end.
-MAX_RUNS = 1 << 17
+MAX_RUNS = 1 << 15
 # The attribute under which a node has the model function that it calls; no file can name it so.
 FUNCTION = ('function',)
 # What an operator may raise on a damaged model; it becomes a DataError that names the node.
@@ -174,7 +175,7 @@ class OnnxFunction(Chain):
 
     def _initializers(self, graph, given=()):
         """The values that a graph comes with, as far as others are not given in their place."""
-        return {name: aligned(self, graph.keys[name]) if name in graph.keys else array
+        return {name: ready(self, graph.keys[name]) if name in graph.keys else array
                 for name, array in graph.initializers.items() if name not in given}
 
     def _check_input(self, name, value):
@@ -301,20 +302,15 @@ def plan(graph, given, wanted):
     return steps[::-1]
 
 
-def aligned(link, key):
-    """What a link holds, its array moved to an address that matrix products can use.
-
-    In the file an array starts anywhere. The first use copies it out.
-    """
+def ready(link, key):
+    """What a link holds, its array where matrix products can use it."""
     value = getattr(link, key)
-    array = value.array if isinstance(value, Variable) else value
-    if isinstance(array, np.ndarray) and not array.flags.aligned:
-        array = array.copy()
-        if isinstance(value, Variable):
-            value.array = array
-        else:
-            setattr(link, key, array)
-            value = array
+    if isinstance(value, Variable):
+        if not getattr(value.array.flags, 'aligned', True):
+            value.array = aligned(value.array)
+    elif not getattr(value.flags, 'aligned', True):
+        setattr(link, key, aligned(value))
+        value = getattr(link, key)
     return value
 
 

@@ -9,7 +9,7 @@ from minichain.backend import get_array_module, to_cpu
 from minichain.errors import DataError
 from minichain.onnx.operators.values import check_size, send_like, to_scalar
 
-# Numbers at a time, of the feature maps that are weighed for some regions.
+# Numbers at a time that are made for some of the regions.
 ROOM = 1 << 24
 
 
@@ -78,9 +78,9 @@ def roi_align(node, x, rois, images):
     if mode == 'avg':
         align, size = align_average, math.prod(x.shape[1:])
     else:
-        align, size = align_max, x.shape[1] * math.prod(
+        align, size = align_max, 8 * x.shape[1] * math.prod(
             place.shape[1] * place.shape[2] for place, *_ in points)
-        check_size((size,))
+        check_size((len(rois), size // 8))
     step, results = max(1, ROOM // max(size, 1)), []
     for start in range(0, len(images), step):
         part = slice(start, start + step)
