@@ -81,11 +81,19 @@ def roi_align(node, x, rois, images):
         align, size = align_max, 8 * x.shape[1] * math.prod(
             place.shape[1] * place.shape[2] for place, *_ in points)
         check_size((len(rois), size // 8))
-    step, results = max(1, ROOM // max(size, 1)), []
-    for start in range(0, len(images), step):
-        part = slice(start, start + step)
-        rows, columns = ([array[part] for array in arrays] for arrays in points)
-        results.append(align(x, images[part], rows, columns))
+    return in_parts(len(rois), size, lambda part: align(
+        x, images[part], *([array[part] for array in arrays] for arrays in points)))
+
+
+def in_parts(count, size, function):
+    """Calls a function of a slice of the regions for some of them at a time.
+
+    Args:
+        count: number of regions.
+        size: how many numbers are made for one of them.
+    """
+    step = max(1, ROOM // max(size, 1))
+    results = [function(slice(start, start + step)) for start in range(0, count, step)]
     return results[0] if len(results) == 1 else F.concat(results, axis=0)
 
 
@@ -145,12 +153,17 @@ def max_roi_pool(node, x, rois):
     if rois.ndim != 2 or rois.shape[1] != 5:
         raise DataError(f'regions (R, 5) expected, got {rois.shape}')
     check_regions(x, rois[:, 0], len(rois))
-    outs = node.require('pooled_shape')
-    check_size((len(rois), x.shape[1], *outs))
+    (h, w), (_, c, height, width) = node.require('pooled_shape'), x.shape
+    check_size((len(rois), c, h, w))
+    if not x.size or not len(rois):
+        return get_array_module(x).zeros((len(rois), c, h, w), x.dtype)
+    check_size((c, width, height + 2 * h))
     xp, corners = get_array_module(rois), rois[:, 1:] * rois.dtype.type(
         node.get('spatial_scale', 1.))
     rounded = xp.copysign(xp.floor(abs(corners) + .5), corners)     # halves away from zero
-    return F.roi_pooling_2d(x, xp.concatenate([rois[:, :1], rounded], axis=1), *outs, 1)
+    rois = xp.concatenate([rois[:, :1], rounded], axis=1)
+    return in_parts(len(rois), c * width * (height + 2 * h),
+                    lambda part: F.roi_pooling_2d(x, rois[part], h, w, 1))
 
 
 def corners_of(boxes, center):

@@ -44,6 +44,11 @@ def test_many_regions_are_cut_in_parts(mode, monkeypatch):
     monkeypatch.setattr('minichain.onnx.operators.detection.ROOM', 1)
     np.testing.assert_array_equal(
         run('RoiAlign', X, ROIS, IMAGES, output_width=2, mode=mode), whole)
+    rois = np.c_[IMAGES, abs(ROIS)].astype('float32')
+    pooled = run('MaxRoiPool', X, rois, pooled_shape=[2, 2])
+    monkeypatch.undo()
+    np.testing.assert_array_equal(run('MaxRoiPool', X, rois, pooled_shape=[2, 2]), pooled)
+    assert run('MaxRoiPool', X, rois[:0], pooled_shape=[2, 2]).shape == (0, 3, 2, 2)
 
 
 @pytest.mark.parametrize('mode', ['avg', 'max'])
