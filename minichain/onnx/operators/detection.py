@@ -157,13 +157,13 @@ def max_roi_pool(node, x, rois):
     check_size((len(rois), c, h, w))
     if not x.size or not len(rois):
         return get_array_module(x).zeros((len(rois), c, h, w), x.dtype)
-    check_size((c, width, height + 2 * h))
+    size = c * (width * (height + 2 * h) + 16 * h * w)      # rows of bins, places of maxima
+    check_size((size,))
     xp, corners = get_array_module(rois), rois[:, 1:] * rois.dtype.type(
         node.get('spatial_scale', 1.))
     rounded = xp.copysign(xp.floor(abs(corners) + .5), corners)     # halves away from zero
     rois = xp.concatenate([rois[:, :1], rounded], axis=1)
-    return in_parts(len(rois), c * width * (height + 2 * h),
-                    lambda part: F.roi_pooling_2d(x, rois[part], h, w, 1))
+    return in_parts(len(rois), size, lambda part: F.roi_pooling_2d(x, rois[part], h, w, 1))
 
 
 def corners_of(boxes, center):
