@@ -3,6 +3,7 @@
 
     python generate.py photo.jpg                              the demo's model
     python generate.py photo.jpg folder/ --model result/flickr --beam 5 --n-best 3
+    python generate.py --export onnx/                         the model as ONNX files, for others
 
 This file reads top to bottom in the order in which things happen.
 """
@@ -28,6 +29,7 @@ from minichain.features import THREADS
 from minichain.image import encode_jpeg, load
 from minichain.image_encoder import ImageEncoder
 from minichain.image_store import open_images
+from minichain.onnx import export_captioner
 from minichain.serializers import load_npz
 from minichain.text import get_tokenizer
 from minichain.vocabulary import BOS, EOS, UNK
@@ -48,18 +50,24 @@ what --out gets:
   captions.png     a contact sheet to look at (captions-2.png, ... if there are many)
   captions.html    the same with all of the n best, for a browser, in one file
 
+what --export gets, for onnxruntime and other programs:
+  encoder.onnx     images, prepared as its metadata 'preprocessing' says -> a state
+  step.onnx        the last words and a state -> log probabilities of the next words, next state;
+                   its metadata 'vocabulary' is the list of words, 'begin' and 'end' two of them
+
 examples:
   python generate.py photo.jpg                            three captions on the terminal
   python generate.py photos/ --model result/flickr --out seen
   python generate.py photos.tar more/ cat.png --beam 10 --n-best 5
   python generate.py photo.jpg --sample --temperature 0.7 --seed 1
   python generate.py photo.jpg --weights ~/squeezenet_v1.0.caffemodel
+  python generate.py --model result/flickr --export flickr_onnx
 
 The exit code is 0 if all images were captioned, 1 if some could not be read (they are named, the
 others are captioned), 2 if nothing could be done.
 """)
     add = parser.add_argument
-    add('images', nargs='+', metavar='IMAGE', help='image files, folders, or tars of images')
+    add('images', nargs='*', metavar='IMAGE', help='image files, folders, or tars of images')
     add('--model', metavar='FOLDER', help='what train.py left in its --out (default: that of '
                                           'the demo, result/scenes)')
     add('--weights', metavar='FILE', help='the CNN, if it is no longer where it was in training; '
@@ -84,7 +92,10 @@ others are captioned), 2 if nothing could be done.
     add('--out', metavar='FOLDER', help='where files are written (default: captions/ in the '
                                         'folder of the model; for one photo: nowhere)')
     add('--title', help='heading of the contact sheet and the page')
+    add('--export', metavar='FOLDER', help='write the model there as ONNX files')
     options = parser.parse_args(argv)
+    if not options.images and options.export is None:
+        parser.error('name an image, a folder or a tar of images, or --export FOLDER')
     for name in ('temperature', 'seed'):
         if getattr(options, name) is not None and not options.sample:
             parser.error(f'{flag(name)} has no effect without --sample')
@@ -274,12 +285,25 @@ def write_files(folder, title, seen):
     print('wrote', f'{path}.jsonl', *sheets.paths, f'{path}.html', sep='\n  ')
 
 
+def export_model(folder, vocabulary, model, encoder):
+    """Write the CNN and the captioner as ONNX files, and say so."""
+    metadata = {'vocabulary': json.dumps(list(vocabulary), ensure_ascii=False),
+                'begin': str(BOS), 'end': str(EOS), 'unknown': str(UNK)}
+    make_folder(folder)
+    paths = export_captioner(model, folder, encoder, metadata=metadata)
+    print('wrote', *paths, sep='\n  ')
+
+
 def main(argv=None):
     """Caption images; returns the exit code."""
     options = parse_arguments(argv)
     device = minichain.get_device(options.device)
     config, vocabulary, model = load_model(options.model, device)
     encoder = ImageEncoder.from_description(config['encoder'], options.weights, device)
+    if options.export is not None:
+        export_model(options.export, vocabulary, model, encoder)
+        if not options.images:
+            return 0
     photos, errors = find_images(options.images)
     for error in errors:
         report_broken(error)

@@ -289,7 +289,7 @@ def test_an_out_that_cannot_be_written_is_an_error_before_the_work(result, photo
     (['a.jpg', '--length-penalty', 'nan'], 'at least 0 expected'),
     (['a.jpg', '--length-penalty', 'inf'], 'at least 0 expected'),
     (['a.jpg', '--surprise'], 'unrecognized arguments'),
-    ([], 'required: IMAGE'),
+    ([], 'name an image'),
 ])
 def test_wrong_usage_ends_with_code_2_and_says_why(arguments, message, capsys):
     assert_one_line_error(capsys, run(*arguments), message, '--help')
@@ -366,3 +366,35 @@ def test_the_help_teaches(capsys):
     for part in ('captions.jsonl', 'captions.png', 'captions.html', 'examples:', 'exit code',
                  '--weights'):
         assert part in text
+
+
+# The model for other programs --------------------------------------------------------------------
+
+def test_exported_files_say_in_another_program_what_generate_says(result, tmp_path, capsys):
+    """Greedy search by hand in ONNX's reference evaluator, images prepared by the metadata."""
+    reference = pytest.importorskip('onnx.reference', reason='needs onnx')
+    photo = write_photo(tmp_path / 'photo.png')
+    assert run(photo, '--model', result, '--export', tmp_path / 'onnx', '--beam', 1,
+               '--n-best', 1, '--allow-unknown', '--length-penalty', 0) == 0
+    said = capsys.readouterr().out.splitlines()
+    encoder, step = (reference.ReferenceEvaluator(str(tmp_path / 'onnx' / name))
+                     for name in ('encoder.onnx', 'step.onnx'))
+    metadata = {entry.key: entry.value for entry in step.proto_.metadata_props}
+    prepare = image.Preprocessing.from_dict(json.loads(next(
+        entry.value for entry in encoder.proto_.metadata_props if entry.key == 'preprocessing')))
+    state = encoder.run(None, {'images': prepare.apply(image.load(photo))[None]})
+    words, word = [], int(metadata['begin'])
+    while len(words) < 20:
+        feeds = {f'state_{i}': value for i, value in enumerate(state)}
+        scores, *state = step.run(None, {'words': np.array([word]), **feeds})
+        scores[:, int(metadata['begin'])] = -np.inf
+        word = int(scores.argmax())
+        if word == int(metadata['end']):
+            break
+        words.append(json.loads(metadata['vocabulary'])[word])
+    assert ' '.join(words[:3]) in ' '.join(said)
+
+
+def test_nothing_to_do_is_an_error_that_names_the_choices(capsys):
+    assert run() == 2
+    assert '--export FOLDER' in capsys.readouterr().err
