@@ -44,12 +44,25 @@ def test_diagonals(place, runner):
     expect_same(lambda x: F.diagonal(x, *place[:1]), X[0], runner, batch_axis=None)
 
 
+def both_ways(x, y):
+    return (*F.fft((x, y)), *F.ifft((x, y)))
+
+
 @pytest.mark.parametrize('runner', RUNNERS)
-@pytest.mark.parametrize('opset', [17, 20])
-def test_fourier_transforms_and_back(opset, runner):
-    expect_same(lambda x, y: (*F.fft((x, y)), *F.ifft((x, y))), (X, X[:, ::-1].copy()), runner,
-                opset=opset)
-    expect_same(lambda x, y: F.fft((x, y)), (X[0, 0], X[0, 1]), runner, batch_axis=None)
+@pytest.mark.parametrize('opset', [13, 17, 20])
+@pytest.mark.parametrize('length', [1, 5, 8, 250])
+def test_fourier_transforms_and_back(length, opset, runner):
+    x, y = np.random.default_rng(2).standard_normal((2, 3, 2, length), 'f')
+    proto = expect_same(both_ways, (x, y), runner, opset=opset)
+    assert ('DFT' in operators(proto)) == (opset > 13 and length in (1, 8))
+    expect_same(both_ways, (x[0, 0].copy(), y[0, 0].copy()), runner, opset=opset, batch_axis=None)
+
+
+def test_long_signals_are_left_to_the_operator():
+    x = np.random.default_rng(2).standard_normal((2, 1025), 'f')
+    assert 'DFT' in operators(expect_same(both_ways, (x, x), 'minichain'))
+    with pytest.raises(InvalidArgument, match='DFT needs opset 17'):
+        export(both_ways, (x, x), opset=16)
 
 
 @pytest.mark.parametrize('runner', RUNNERS)

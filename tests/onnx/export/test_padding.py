@@ -89,6 +89,7 @@ def test_adding_at_places_that_are_inputs(runner):
                 (y[:, :2].copy(), np.array([0, 2, 0, 1])), runner)
     expect_same(lambda x, y: F.scatter_add(x, np.s_[1:, [0, 2], 3], y), (X, X[1:, :2, 3].copy()),
                 runner, batch_axis=None)
+    expect_same(lambda x, y: F.scatter_add(x, (), y), (y, y), runner, batch_axis=None)
 
 
 def test_adding_where_no_operator_does_is_refused():

@@ -6,7 +6,8 @@ import minichain.links as L
 from tests.onnx.export.running import expect_same, operators
 
 RANDOM = np.random.default_rng(0)
-NAMES = [f'NStep{way}{cell}' for way in ('', 'Bi') for cell in ('LSTM', 'GRU', 'RNNTanh', 'RNNReLU')]
+NAMES = [f'NStep{way}{cell}' for way in ('', 'Bi')
+         for cell in ('LSTM', 'GRU', 'RNNTanh', 'RNNReLU')]
 
 
 def floats(*shape):

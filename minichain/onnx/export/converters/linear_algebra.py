@@ -11,6 +11,8 @@ from minichain.onnx.export.batch import Rows
 from minichain.onnx.export.converters.activation import same
 from minichain.onnx.export.refusal import CannotExport
 
+LONGEST = 1024   # signal that a matrix transforms
+
 
 def fixed(length, what):
     """Return a length that must not follow the batch size."""
@@ -46,11 +48,25 @@ def diagonal(graph, node):
 
 
 def fft(graph, node):
-    """Of both parts, joined along a last axis as ONNX wants them."""
+    """DFT; matrices for short signals where it is new, or runners compute it without care."""
     shape = node.input_shapes[0]
-    length = fixed(shape[-1], 'signals')
-    parts = [graph.reshape(x, (-1, length, 1)) for x in node.inputs]
-    inverse = int(node.attribute('method') == 'ifft')
+    length, inverse = fixed(shape[-1], 'signals'), node.attribute('method') == 'ifft'
+    power_of_two = length & (length - 1) == 0
+    if length > LONGEST or graph.opset >= 17 and power_of_two:
+        return _by_operator(graph, node, shape, int(inverse))
+    steps = np.arange(length)
+    angles = 2 * np.pi / length * (np.outer(steps, steps) % length)
+    factor = 1 / length if inverse else 1
+    cos, sin = (graph.constant(factor * wave(angles), dtype=node.dtype)
+                for wave in (np.cos, np.sin))
+    (real, imag), (first, second) = node.inputs, ('Sub', 'Add') if inverse else ('Add', 'Sub')
+    return [graph.add(op_type, [graph.add('MatMul', [x, cos]), graph.add('MatMul', [y, sin])])
+            for op_type, x, y in ((first, real, imag), (second, imag, real))]
+
+
+def _by_operator(graph, node, shape, inverse):
+    """Of both parts, joined along a last axis as ONNX wants them."""
+    parts = [graph.reshape(x, (-1, shape[-1], 1)) for x in node.inputs]
     x = graph.add('Concat', parts, axis=2)
     if graph.opset < 20:
         y = graph.add('DFT', [x], axis=1, inverse=inverse)

@@ -67,7 +67,7 @@ def shift(graph, node):
 
 def scatter_add(graph, node):
     graph.expect_opset(16, 'adding at indexes')
-    if all(map(is_array, node.function.index)):
+    if node.function.index and all(map(is_array, node.function.index)):
         return _added_at_arrays(graph, node)
     (a, b), shape = node.inputs, node.input_shapes[0]
     index, lead = node.attribute('index'), 0
