@@ -16,7 +16,6 @@ import numpy as np
 
 from minichain import backend, type_check
 from minichain.configuration import config, thread_state, using_config
-from minichain.errors import InvalidType
 
 
 class VariableNode:
@@ -34,10 +33,10 @@ class VariableNode:
 
     def __init__(self, variable, creator_node=None, rank=0):
         array = variable._array
-        self.creator_node = creator_node
-        self.rank, self.data = rank, None
-        self.shape, self.dtype = getattr(array, 'shape', None), getattr(array, 'dtype', None)
-        self.requires_grad, self.name = variable.requires_grad, variable.name
+        self.creator_node, self.rank, self.data = creator_node, rank, None
+        self.shape = None if array is None else array.shape
+        self.dtype = None if array is None else array.dtype
+        self.requires_grad, self.name = variable.requires_grad, variable._name
         self._variable = weakref.ref(variable)
 
     # What the user calls the creator: of an old-style Function, that and not its adapter.
@@ -88,8 +87,7 @@ class Variable:
         if data is not None:
             type_check.expect_array('Variable', data)
         self._array, self._node, self.name = data, None, name
-        self.requires_grad = requires_grad
-        self.grad = grad
+        self.requires_grad, self.grad = requires_grad, grad
 
     @property
     def array(self):
@@ -181,17 +179,12 @@ class Variable:
 
     def unchain(self):
         """Cut this variable from its past; its value stays."""
-        if self._node is not None:
-            self._node.unchain()
+        self.node.unchain()
 
     def unchain_backward(self):
         """Free the whole graph behind this variable: truncated backprop through time."""
-        functions = [self.creator_node]
-        while functions:
-            function = functions.pop()
-            if function is not None and function.inputs is not None:   # else cut already
-                functions.extend(node.creator_node for node in function.inputs)
-                function.unchain()
+        for function in _functions_behind([self.node]):
+            function.unchain()
 
 
 def as_variable(x):
@@ -210,8 +203,7 @@ def as_result(x):
 
 
 def _plain(y):
-    y = as_array(y)
-    return np.asarray(y) if isinstance(y, np.generic) else y   # NumPy's results of 0 axes
+    return np.asarray(y) if isinstance(y, np.generic) else as_array(y)   # of 0 axes: a scalar
 
 
 def _result(array, requires_grad):
@@ -239,7 +231,7 @@ class FunctionNode:
     rank, on_arrays = 0, False
     label = property(lambda self: type(self).__name__)
     local_function_hooks = {}   # filled by function_hook.py
-    _retained_inputs = _retained_outputs = ()
+    _retained_inputs, _retained_outputs, _output_arrays = (), (), {}
 
     def apply(self, inputs):
         """Compute the outputs and, if wanted, record this node.
@@ -254,39 +246,50 @@ class FunctionNode:
         """
         if thread_state.on_arrays and not any(isinstance(x, Variable) for x in inputs):
             return tuple(_plain(y) for y in self.forward(tuple(inputs)))
-        variables = [as_variable(x) for x in inputs]
-        arrays = tuple([x._array for x in variables])
-        requires_grad = True in [x.requires_grad for x in variables]
-        if config.type_check:
-            type_check.check_operands(self, arrays)
-        hooks = self._hooks()
+        variables, arrays, requires_grad = [], [], False
+        for x in inputs:   # loops, here and below: on Python 3.11 comprehensions take longer
+            x = x if isinstance(x, Variable) else as_variable(x)
+            variables.append(x)
+            arrays.append(x._array)
+            requires_grad = requires_grad or x.requires_grad
+        arrays = tuple(arrays)
+        type_check.check_operands(self, arrays)
+        hooks = self._hooks() if thread_state.function_hooks or self.local_function_hooks else ()
         for hook in hooks:
             hook.forward_preprocess(self, arrays)
         results = self.forward(arrays)
         for hook in hooks:
             hook.forward_postprocess(self, arrays)
-        if type(results) is not tuple:
-            raise InvalidType(f'{self.label}.forward: tuple expected, got {type(results)}')
-        if config.debug:
-            type_check.expect_no_nan(f'{self.label}: forward', results)
-        outputs = tuple([_result(_plain(y), requires_grad) for y in results])
+        type_check.check_results(self, results)
+        outputs = []
+        for y in results:
+            outputs.append(_result(y if type(y) is np.ndarray else _plain(y), requires_grad))
         if requires_grad and config.enable_backprop:
             self._record(variables, arrays, outputs)
-        return outputs
+        return tuple(outputs)
 
     def _hooks(self):
         return (*thread_state.function_hooks.values(), *self.local_function_hooks.values())
 
     def _record(self, variables, arrays, outputs):
-        type_check.expect_unused(self)
-        self.inputs = tuple([x.node for x in variables])
-        self.rank = max([node.rank for node in self.inputs])
+        if self.outputs is not None:
+            type_check.expect_unused(self)
+        nodes, targets, references, rank = [], [], [], 0
+        for i, x in enumerate(variables):
+            node = x._node or x.node
+            nodes.append(node)
+            if node.requires_grad:
+                targets.append(i)
+            rank = node.rank if node.rank > rank else rank
         for y in outputs:
-            y._node = VariableNode(y, self, self.rank + 1)
-        self.outputs = tuple([weakref.ref(y._node) for y in outputs])
+            y._node = node = VariableNode(y, self, rank + 1)
+            references.append(weakref.ref(node))
+        self.rank, self._targets = rank, tuple(targets)
+        self.inputs, self.outputs = tuple(nodes), tuple(references)
         for i in self._retained_inputs:
-            self.inputs[i].data = arrays[i]
-        self._output_arrays = {i: outputs[i]._array for i in self._retained_outputs}
+            nodes[i].data = arrays[i]
+        if self._retained_outputs:
+            self._output_arrays = {i: outputs[i]._array for i in self._retained_outputs}
 
     def check_type_forward(self, in_types):
         """Raise InvalidType if the operands do not fit; see ``type_check.expect``."""
@@ -334,10 +337,8 @@ class FunctionNode:
         node = self.outputs[i]()
         if node is None:   # nobody holds this output: a new node takes the dead one's place, so
             # that a gradient of second order finds its way back here
-            output = _result(self._output_arrays[i], True)
-            node = output._node = VariableNode(output, self, self.rank + 1)
+            node = VariableNode(_result(self._output_arrays[i], True), self, self.rank + 1)
             self.outputs = (*self.outputs[:i], weakref.ref(node), *self.outputs[i + 1:])
-            return output
         node.data = self._output_arrays[i]
         return node.get_variable()
 
@@ -373,8 +374,9 @@ def backprop(gradients, keep_all=False, keep=(), useful=None, record=False):
     Returns:
         dict from VariableNode to gradient, for the leaves and whatever was kept.
     """
-    gradients, kept, summed = dict(gradients), {}, set()
-    pending, seen = [], set()
+    gradients, kept, summed, pending, seen = dict(gradients), {}, set(), [], set()
+    hooks, convert = thread_state.function_hooks, as_variable if record else _plain
+    closely = record or config.debug
 
     def schedule(function):
         if function is not None and function not in seen:
@@ -383,70 +385,75 @@ def backprop(gradients, keep_all=False, keep=(), useful=None, record=False):
 
     for node in gradients:
         schedule(node.creator_node)
-    with using_config('enable_backprop', record):
+    with (using_config('enable_backprop', record),
+          using_config('on_arrays', not record, thread_state)):
         while pending:
             function = heapq.heappop(pending)[-1]
-            if function.inputs is None:
+            inputs, grad_outputs = function.inputs, []
+            if inputs is None:
                 continue   # unchained
-            nodes = [reference() for reference in function.outputs]
-            grad_outputs = tuple([gradients.pop(node, None) for node in nodes])
-            if keep_all or keep:
-                kept.update((node, gradient) for node, gradient in zip(nodes, grad_outputs)
-                            if gradient is not None and (keep_all or node in keep))
-            targets = tuple([i for i, node in enumerate(function.inputs)
-                             if (node.requires_grad if useful is None else node in useful)])
-            for i, gradient in _input_gradients(function, targets, grad_outputs, record):
-                node = function.inputs[i]
-                if node in summed:   # the sum is our own array
-                    gradients[node] += gradient
-                elif node in gradients:
-                    total = gradients[node] + gradient
-                    gradients[node] = total if record else _plain(total)
-                    summed.update(() if record else (node,))
-                else:
+            for reference in function.outputs:
+                node = reference()
+                gradient = gradients.pop(node, None)
+                grad_outputs.append(gradient)
+                if (keep_all or node in keep) and gradient is not None:
+                    kept[node] = gradient
+            targets = function._targets if useful is None else tuple([
+                i for i, node in enumerate(inputs) if node in useful])
+            if record or hooks or function.local_function_hooks or not function.on_arrays:
+                results = _run_backward(function, targets, grad_outputs, record)
+            else:
+                results = function.backward(targets, tuple(grad_outputs))
+            results = type_check.place_gradients(function, targets, results)
+            for i in targets:
+                node, gradient = inputs[i], results[i]
+                if gradient is None:
+                    continue
+                if (closely or type(gradient) is not np.ndarray or gradient.shape != node.shape
+                        or gradient.dtype is not node.dtype):
+                    gradient = type_check.check_gradient(function, i, convert(gradient))
+                if node not in gradients:
                     gradients[node] = gradient
                     schedule(node.creator_node)
+                elif node in summed:   # the sum is our own array
+                    gradients[node] += gradient
+                else:
+                    gradients[node] = convert(gradients[node] + gradient)
+                    summed.add(node)
     return {**gradients, **kept}
 
 
-def _input_gradients(function, targets, grad_outputs, record):
-    """Yield (operand index, gradient) for every target with a nonzero gradient."""
-    hooks = function._hooks()
-    if hooks:
-        data = tuple([x.data for x in function.inputs]), tuple(map(as_array, grad_outputs))
-    for hook in hooks:
-        hook.backward_preprocess(function, *data)
-    outer, thread_state.on_arrays = thread_state.on_arrays, function.on_arrays and not record
-    if not thread_state.on_arrays:
-        grad_outputs = tuple(g if g is None else as_variable(g) for g in grad_outputs)
-    try:
-        results = function.backward(targets, grad_outputs)
-    finally:
-        thread_state.on_arrays = outer
-    for hook in hooks:
-        hook.backward_postprocess(function, *data)
-    for i, gradient in type_check.pair_gradients(function, targets, results):
-        gradient = as_variable(gradient) if record else _plain(gradient)
-        node = function.inputs[i]
-        if getattr(gradient, 'shape', None) != node.shape:
-            type_check.expect_gradient(f'{function.label} operand {i}', node, as_array(gradient))
-        if gradient.dtype != node.dtype:
-            gradient = gradient.astype(node.dtype)
-        if config.debug:
-            type_check.expect_no_nan(f'{function.label}: backward', [as_array(gradient)])
-        yield i, gradient
+def _run_backward(function, targets, grad_outputs, record):
+    """Return what ``function.backward`` does, where hooks look on or it wants Variables."""
+    hooks, on_arrays = function._hooks(), function.on_arrays and not record
+    data = tuple([x.data for x in function.inputs]), tuple(map(as_array, grad_outputs))
+    with using_config('on_arrays', False, thread_state):
+        for hook in hooks:
+            hook.backward_preprocess(function, *data)
+        if not on_arrays:
+            grad_outputs = [g if g is None else as_variable(g) for g in grad_outputs]
+        with using_config('on_arrays', on_arrays, thread_state):
+            results = function.backward(targets, tuple(grad_outputs))
+        for hook in hooks:
+            hook.backward_postprocess(function, *data)
+    return results
+
+
+def _functions_behind(nodes):
+    """Return the set of all functions that ``nodes`` depend on."""
+    functions, stack = set(), list(nodes)
+    while stack:
+        function = stack.pop().creator_node
+        if function is not None and function not in functions and function.inputs is not None:
+            functions.add(function)
+            stack.extend(function.inputs)
+    return functions
 
 
 def _nodes_leading_to(inputs, outputs):
     """Return the nodes between ``outputs`` and ``inputs``, both included."""
-    functions, stack = set(), [node.creator_node for node in outputs]
-    while stack:
-        function = stack.pop()
-        if function is not None and function not in functions and function.inputs is not None:
-            functions.add(function)
-            stack.extend(node.creator_node for node in function.inputs)
     useful = set(inputs)
-    for function in sorted(functions, key=lambda function: function.rank):
+    for function in sorted(_functions_behind(outputs), key=lambda function: function.rank):
         if not useful.isdisjoint(function.inputs):
             useful.update(reference() for reference in function.outputs)
     return useful

@@ -8,14 +8,26 @@ import math
 import numpy as np
 
 from minichain import backend
+from minichain.configuration import config
 from minichain.errors import DeviceError, InvalidArgument, InvalidType, NotFinite
 
 
 def check_operands(function, arrays):
     """Raise unless ``arrays`` are all on one device and of types that ``function`` accepts."""
-    if set(map(type, arrays)) != {np.ndarray}:
-        expect_same_module(function.label, arrays)
-    function.check_type_forward(arrays if function.on_arrays else get_types(arrays))
+    if config.type_check:
+        for array in arrays:
+            if type(array) is not np.ndarray:
+                expect_same_module(function.label, arrays)
+                break
+        function.check_type_forward(arrays if function.on_arrays else get_types(arrays))
+
+
+def check_results(function, results):
+    """Raise unless ``results`` of ``function.forward`` is a tuple, in debug mode free of NaN."""
+    if type(results) is not tuple:
+        raise InvalidType(f'{function.label}.forward: tuple expected, got {type(results)}')
+    if config.debug:
+        expect_no_nan(f'{function.label}: forward', results)
 
 
 def expect_array(label, x):
@@ -47,19 +59,37 @@ def expect_gradient(name, array, gradient):
                           f'as of its array, got {gradient.shape}, {gradient.dtype}')
 
 
-def pair_gradients(function, targets, results):
-    """Return (operand index, gradient) pairs of what ``function.backward`` returned, not None.
+def place_gradients(function, targets, results):
+    """Return what ``function.backward`` returned so that operand numbers index it.
 
     Raises:
         InvalidType: it is no sequence of a gradient for each of ``targets``, or each operand.
     """
-    count, everything = len(targets), len(function.inputs)
-    got = len(results) if hasattr(results, '__len__') else -1
-    if got not in (count, everything):
-        raise InvalidType(f'{function.label}.backward: a tuple of {count} gradients expected, got '
-                          + (type(results).__name__ if got < 0 else f'{got} results'))
-    chosen = ((i, results[i]) for i in targets) if got == everything else zip(targets, results)
-    return [(i, gradient) for i, gradient in chosen if gradient is not None]
+    try:
+        got = len(results)
+    except TypeError:
+        raise InvalidType(f'{function.label}.backward: a tuple of {len(targets)} gradients '
+                          f'expected, got {type(results).__name__}') from None
+    if got == len(function.inputs):
+        return results
+    if got == len(targets):
+        return dict(zip(targets, results))
+    raise InvalidType(f'{function.label}.backward: a tuple of {len(targets)} gradients expected, '
+                      f'got {got} results')
+
+
+def check_gradient(function, i, gradient):
+    """Return what a backward gave for operand ``i``, in the dtype of the operand.
+
+    Raises:
+        InvalidType: it has another shape. NotFinite: it has NaN, in debug mode.
+    """
+    node, array = function.inputs[i], getattr(gradient, 'array', gradient)
+    if getattr(array, 'shape', None) != node.shape:
+        expect_gradient(f'{function.label} operand {i}', node, array)
+    if config.debug:
+        expect_no_nan(f'{function.label}: backward', [array])
+    return gradient if array.dtype == node.dtype else gradient.astype(node.dtype)
 
 
 def expect_unused(function):

@@ -456,3 +456,69 @@ def test_a_node_is_applied_once():
         function.apply((x,))
     y.backward()
     assert x.grad == [6.]
+
+
+class OnVariables(Square):
+    """A user's function that makes a Variable of an array, in the middle of its backward."""
+
+    def backward(self, indexes, grad_outputs):
+        assert isinstance(F.tanh(np.ones(1)), Variable)
+        return super().backward(indexes, grad_outputs)
+
+
+def test_a_user_function_between_the_library_s_own_makes_variables_and_theirs_make_none():
+    seen = []
+
+    class Spy(minichain.autograd.Primitive):
+        def forward(self, inputs):
+            return inputs[0] * 1,
+
+        def backward(self, indexes, grads):
+            seen.append((type(grads[0]), type(F.tanh(np.ones(1)))))
+            return grads
+
+    x = variable(3.)
+    y, = Spy().apply(OnVariables().apply(Spy().apply((x,))))
+    y.backward()
+    assert seen == [(np.ndarray, np.ndarray)] * 2 and x.grad == [6.]
+
+
+def test_a_hook_makes_variables_whatever_it_looks_on():
+    seen = []
+
+    class Hook(minichain.FunctionHook):
+        def backward_preprocess(self, function, in_data, out_grad):
+            seen.append(type(F.tanh(np.ones(1))))
+
+        backward_postprocess = backward_preprocess
+
+    y = F.tanh(variable(1.)) * 2
+    with Hook():
+        y.backward()
+    assert seen == [Variable] * 4
+
+
+def test_functions_return_variables_again_after_a_backward_that_failed():
+    class Fails(minichain.autograd.Primitive):
+        def forward(self, inputs):
+            return inputs[0] * 1,
+
+        def backward(self, indexes, grads):
+            raise ValueError('on purpose')
+
+    y, = Fails().apply((variable(1.),))
+    for looked_on in (False, True):
+        if looked_on:
+            y.creator.add_hook(minichain.FunctionHook())
+        with pytest.raises(ValueError, match='on purpose'):
+            y.backward()
+        assert isinstance(F.tanh(np.ones(1)), Variable)
+        assert (variable(1.) * 2).creator is not None
+
+
+def test_operands_of_which_some_want_no_gradient_get_those_that_belong_to_them():
+    constant, x = Variable(np.array([5.]), requires_grad=False), variable(2.)
+    for y in (constant - x, constant * x, constant / x):
+        y.backward()
+    np.testing.assert_allclose(x.grad, -1 + 5 - 5 / 4)
+    assert constant.grad is None

@@ -26,7 +26,7 @@ class BinaryOperator(Primitive):
 
     def check_type_forward(self, in_types):
         x, y = in_types
-        if x.dtype != y.dtype:
+        if x.dtype is not y.dtype:
             type_check.expect_same_dtype(self.label, left=x, right=y)
         if x.shape != y.shape:
             type_check.expect_broadcast(self.label, x, y)
@@ -41,7 +41,9 @@ class Add(BinaryOperator):
 
     def backward(self, indexes, grads):
         gz, = grads
-        return [sum_to(gz, self.inputs[i].shape) for i in indexes]
+        x, y = self.inputs
+        return (sum_to(gz, x.shape) if 0 in indexes else None,
+                sum_to(gz, y.shape) if 1 in indexes else None)
 
 
 class Sub(BinaryOperator):
