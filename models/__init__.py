@@ -7,6 +7,8 @@ Every network is a ``minichain.vision.ImageNetwork``. NAMES lists them; each fil
 of its networks is asked for.
 """
 import importlib
+import sys
+import types
 
 _NETWORKS = {   # name -> module, class, what it is made with
     'alexnet': ('models.alexnet', 'AlexNet', {}),
@@ -55,3 +57,14 @@ def __getattr__(name):
 
 def __dir__():
     return sorted({*globals(), *NAMES})
+
+
+class _Models(types.ModuleType):
+    """``models.alexnet`` stays the function when the file of that name has been imported."""
+
+    def __setattr__(self, name, value):
+        if name not in NAMES or not isinstance(value, types.ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Models

@@ -1,4 +1,6 @@
 """Weights from caffemodels, by the names that layers have in the published networks."""
+import contextlib
+
 import numpy as np
 
 from minichain.caffe.network import read_network
@@ -6,6 +8,7 @@ from minichain.links.batch_normalization import BatchNormalization
 from minichain.vision.entries import Entries, Entry
 
 
+@contextlib.contextmanager
 def read_caffemodel(net, path):
     """Entries of a caffemodel whose layers have the names of the published networks.
 
@@ -44,7 +47,7 @@ def read_caffemodel(net, path):
                 getattr(parameter, 'array', parameter)))
             entries[f'{place}/{attribute}'] = Entry(array.shape, lambda array=array: array)
     entries.unused += [name for name in layers if name not in used]
-    return entries
+    yield entries
 
 
 def _without_leading_axes(array, ndim):

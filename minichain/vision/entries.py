@@ -17,17 +17,9 @@ class Entries(dict):
     Args:
         entries: dict, or pairs.
         unused: names of the file that are not wanted.
-        file: what is to be closed when all is read; None if nothing is.
         epsilons: path of a batch normalization -> the eps that the file wants there.
     """
 
-    def __init__(self, entries=(), unused=(), file=None, epsilons=()):
+    def __init__(self, entries=(), unused=(), epsilons=()):
         super().__init__(entries)
-        self.unused, self.file, self.epsilons = list(unused), file, dict(epsilons)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.file is not None:
-            self.file.close()
+        self.unused, self.epsilons = list(unused), dict(epsilons)

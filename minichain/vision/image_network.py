@@ -220,6 +220,9 @@ class ImageNetwork(Chain):
     def load(self, path, partial=False):
         """Read weights by name from a file of Caffe, ONNX, or Chainer.
 
+        ``preprocessing`` stays: set it where the weights learned from other images, as those of
+        torchvision, which are for RGB.
+
         Args:
             path: file whose name ends in .caffemodel, .onnx or .npz.
             partial: load what fits; otherwise every value must be in the file and in the
@@ -228,7 +231,7 @@ class ImageNetwork(Chain):
             ``serializers.LoadReport``: what matched, was missing, unused or of wrong shape.
         Raises:
             FileError: the file is missing.
-            DataError: it is damaged, or does not fit; nothing was loaded then.
+            DataError: it does not fit, and nothing was loaded; or it is damaged.
             InvalidArgument: another ending.
         """
         return weight_files.load(self, path, partial)

@@ -1,4 +1,6 @@
 """Weights from ONNX models, by their names, or by the order of the layers where names are lost."""
+import contextlib
+
 import numpy as np
 
 from minichain.configuration import no_backprop_mode, using_config
@@ -28,6 +30,7 @@ class Layer:
         self.source, self.epsilon = source, epsilon
 
 
+@contextlib.contextmanager
 def read_onnx(net, path):
     """Entries of an ONNX model.
 
@@ -69,7 +72,7 @@ def read_onnx(net, path):
                 entries[f'{place}/{attribute}'] = Entry(array.shape, lambda array=array: array)
     names = {name for layer in used for name in layer.names}
     entries.unused += [layer.names[0] for layer in layers if layer.names[0] not in names]
-    return entries
+    yield entries
 
 
 def find_layers(graph):

@@ -2,6 +2,7 @@
 
 A reader, one for each format, gives Entries; here they are compared with the network and copied.
 """
+import contextlib
 import os
 
 import numpy as np
@@ -90,16 +91,16 @@ def _assign(path, entry, link, attribute):
     backend.copyto(target, array.astype(target.dtype, copy=False))
 
 
+@contextlib.contextmanager
 def read_npz(net, path):
     """Entries of an npz file with Chainer's names, which are ours."""
-    npz = open_model(path)
-    known = {name for name, _, _ in values(net)}
-    entries = Entries(unused=[name for name in npz if name not in known], file=npz)
-    for name in known.intersection(npz):
-        header = npz.header(name)
-        if not header.is_none:
-            entries[name] = Entry(header.shape, lambda name=name: npz.read(name))
-    return entries
+    with open_model(path) as npz:
+        known = {name for name, _, _ in values(net)}
+        headers = {name: npz.header(name) for name in npz if name in known}
+        yield Entries(
+            {name: Entry(header.shape, lambda name=name: npz.read(name))
+             for name, header in headers.items() if not header.is_none},
+            unused=[name for name in npz if name not in known])
 
 
 READERS = {'.caffemodel': read_caffemodel, '.npz': read_npz, '.onnx': read_onnx}
