@@ -1,5 +1,5 @@
 """Largest and smallest elements over axes, and where they are."""
-from minichain.autograd import Primitive, as_array, as_variable
+from minichain.autograd import Primitive, as_array
 from minichain.backend import get_array_module
 from minichain.errors import InvalidType
 from minichain.functions._axis import expect_axes, expect_axis, kept_shape, spread
@@ -59,6 +59,18 @@ def min(x, axis=None, keepdims=False):
     return Extremum('min', expect_axes('min', axis, x.ndim), keepdims).apply((x,))[0]
 
 
+class IndexOfExtremum(Primitive):
+    """Where the first extremum is; `method` is argmax or argmin."""
+
+    def __init__(self, method, axis):
+        self.method, self.axis = method, axis
+
+    def forward(self, arrays):
+        x, = arrays
+        index = getattr(x, self.method)(axis=self.axis)
+        return get_array_module(x).asarray(index).astype('int32'),
+
+
 def argmax(x, axis=None):
     """Index of the first largest element along ``axis``, int32, a constant.
 
@@ -89,5 +101,4 @@ def _index_of(method, x, axis):
     if (x.size if axis is None else x.shape[axis]) == 0:
         raise InvalidType(f'{method}: at least one element along axis {axis} expected, got shape '
                           f'{x.shape}')
-    xp = get_array_module(x)
-    return as_variable(xp.asarray(getattr(x, method)(axis=axis)).astype('int32'))
+    return IndexOfExtremum(method, axis).apply((x,))[0]

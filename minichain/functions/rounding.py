@@ -1,5 +1,5 @@
 """Piecewise constant functions, through which no gradient flows, and the remainder fmod."""
-from minichain.autograd import Primitive, as_array, as_variable
+from minichain.autograd import Primitive, as_array
 from minichain.backend import get_array_module
 from minichain.functions.broadcast import sum_to
 from minichain.type_check import expect_broadcast, expect_float, expect_same_dtype
@@ -24,10 +24,18 @@ class Fmod(Primitive):
                 if 1 in indexes else None)
 
 
-def _apply(name, x):
-    x = as_array(x)
-    xp = get_array_module(x)
-    return as_variable(xp.asarray(getattr(xp, name)(x)))
+class Rounding(Primitive):
+    """A function of the array module, by name: sign, floor, ceil or trunc."""
+
+    def __init__(self, method):
+        self.method = method
+
+    def forward(self, arrays):
+        return getattr(get_array_module(*arrays), self.method)(*arrays),
+
+
+def _apply(method, x):
+    return Rounding(method).apply((as_array(x),))[0]
 
 
 def sign(x):

@@ -18,6 +18,7 @@ from minichain.onnx.export.converters import (
     pooling,
     recurrent,
     reduction,
+    rounding,
     scores,
     special,
     trigonometric,
@@ -25,8 +26,8 @@ from minichain.onnx.export.converters import (
 from minichain.onnx.export.converters.refused import REFUSALS as WITHOUT_FORM
 
 FAMILIES = (activation, arithmetic, arrays, columns, convolution, get_item, linear,
-            linear_algebra, loss, normalization, padding, pooling, recurrent, reduction, scores,
-            special, trigonometric)
+            linear_algebra, loss, normalization, padding, pooling, recurrent, reduction, rounding,
+            scores, special, trigonometric)
 CONVERTERS = {kind: converter for family in FAMILIES
               for kind, converter in family.CONVERTERS.items()}
 REFUSALS = {**WITHOUT_FORM, **linear_algebra.REFUSALS, **special.REFUSALS}

@@ -1,6 +1,6 @@
 """Sums, means and extremes over axes."""
 from minichain.functions.broadcast import SumTo
-from minichain.functions.extremum import Extremum
+from minichain.functions.extremum import Extremum, IndexOfExtremum
 from minichain.functions.mean import Mean
 from minichain.functions.prod import Cumsum, Prod
 from minichain.functions.sum import Sum
@@ -19,6 +19,14 @@ def extremum(graph, node):
     return over_axes(kind)(graph, node)
 
 
+def index_of_extremum(graph, node):
+    kind = {'argmax': 'ArgMax', 'argmin': 'ArgMin'}[node.attribute('method')]
+    x, axis = node.inputs[0], node.attribute('axis')
+    if axis is None:
+        x, axis = graph.reshape(x, (-1,)), 0
+    return graph.add('Cast', [graph.add(kind, [x], axis=axis, keepdims=0)], to=6)   # int32
+
+
 def sum_to(graph, node):
     x, y = node.input_shapes[0], node.output_shapes[0]
     lead = len(x) - len(y)
@@ -33,5 +41,5 @@ def cumsum(graph, node):
 
 CONVERTERS = {
     Sum: over_axes('ReduceSum'), Mean: over_axes('ReduceMean'), Prod: over_axes('ReduceProd'),
-    Extremum: extremum, SumTo: sum_to, Cumsum: cumsum,
+    Extremum: extremum, IndexOfExtremum: index_of_extremum, SumTo: sum_to, Cumsum: cumsum,
 }
