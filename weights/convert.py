@@ -9,7 +9,7 @@ import minichain.onnx
 import models
 from minichain.caffe.network import find_input_shape, read_network
 from minichain.errors import DataError, InvalidArgument
-from minichain.onnx.export import export
+from minichain.onnx.exporting import export
 from minichain.serializers import save_npz
 from minichain.serializers.npz import DictionarySerializer, open_model
 
