@@ -39,7 +39,7 @@ def read_caffemodel(net, path):
             if 'W' in arrays and 'b' not in arrays and getattr(link, 'b', None) is not None:
                 arrays['b'] = np.zeros(link.b.shape, np.float32)    # none is one of zeros
         for attribute, array in arrays.items():
-            parameter = getattr(link, attribute)
+            parameter = getattr(link, attribute, None)
             if parameter is None:
                 entries.unused.append(f'{names[0]}, the bias')
                 continue

@@ -7,6 +7,7 @@ from minichain.configuration import no_backprop_mode, using_config
 from minichain.errors import DataError
 from minichain.link_hook import LinkHook
 from minichain.links.batch_normalization import BatchNormalization
+from minichain.links.convolution import ConvolutionBase
 from minichain.links.linear import Linear
 from minichain.onnx.graph import read_model
 from minichain.vision.entries import Entries, Entry
@@ -43,7 +44,12 @@ def read_onnx(net, path):
     Raises:
         DataError: names say too little, and the order is ambiguous or another one.
     """
-    layers = find_layers(read_model(path).graph)
+    graph = read_model(path).graph
+    try:
+        layers = find_layers(graph)
+    except (AttributeError, LookupError, TypeError) as error:
+        raise DataError(f'{path}: a node has inputs or attributes that its operator cannot have: '
+                        f'{error}') from error
     places = {place.lstrip('/'): link for place, link in net.namedlinks(skipself=True)
               if link._params}
     matches = by_name(net, places, layers)
@@ -66,7 +72,7 @@ def read_onnx(net, path):
         if 'b' not in arrays and getattr(link, 'b', None) is not None:
             arrays['b'] = np.zeros(link.b.shape, np.float32)    # none is one of zeros
         for attribute, array in arrays.items():
-            if getattr(link, attribute) is None:
+            if getattr(link, attribute, None) is None:
                 entries.unused.append(f'{layer.names[0]}, the bias')
             else:
                 entries[f'{place}/{attribute}'] = Entry(array.shape, lambda array=array: array)
@@ -138,7 +144,9 @@ def signature_of(link):
         return 'norm', link.avg_mean.shape
     if isinstance(link, Linear):
         return 'linear', link.W.shape
-    return 'convolution', link.W.shape, link.stride, link.dilate, link.groups
+    if isinstance(link, ConvolutionBase):
+        return 'convolution', link.W.shape, link.stride, link.dilate, link.groups
+    return (type(link).__name__,)
 
 
 def expect_same_geometry(path, place, link, layer):

@@ -56,6 +56,9 @@ def fill(net, path, entries, partial):
                         or not all(map(is_optional, report.missing + report.unused))):
         raise DataError(f'{path} does not fit {type(net).__name__}; nothing was loaded. '
                         f'{_shortened(report)}\nAllow it with partial=True')
+    for name, epsilon in entries.epsilons.items():
+        if not isinstance(epsilon, float) or not 0 <= epsilon < 1:
+            raise DataError(f'{path}: {name}: an eps between 0 and 1 expected, got {epsilon!r}')
     for entry, link, attribute in fitting:
         _assign(path, entry, link, attribute)
     for name, epsilon in entries.epsilons.items():

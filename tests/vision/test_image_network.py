@@ -7,7 +7,9 @@ import minichain.links as L
 from minichain import no_backprop_mode, using_config
 from minichain.image import Preprocessing
 from minichain.optimizers import SGD
+from minichain.serializers import save_npz
 from minichain.vision import ImageNetwork
+from tests import strict_cupy
 from tests.models.network_checks import values
 from tests.vision.seeded import picture
 
@@ -180,3 +182,18 @@ def test_copies_are_networks_of_their_own(net, x):
 
 def test_a_network_prints_its_links(net):
     assert '(conv1): Convolution2D(in_channels=3, out_channels=4' in str(net)
+
+
+def test_a_network_on_a_gpu_predicts_loads_and_gets_new_heads_there(net, tmp_path):
+    save_npz(tmp_path / 'net.npz', net)
+    images = [picture(12, 10), picture(20, 30)]
+    expected = net.predict(images).array
+    with strict_cupy.installed() as cupy:
+        other = Small().to_device('@cupy:0')
+        other.load(tmp_path / 'net.npz')
+        y = other.predict(images).array
+        assert isinstance(y, cupy.ndarray)
+        np.testing.assert_allclose(y.get(), expected, rtol=1e-5)
+        other.freeze(until='conv2').replace_head(3)
+        y, = other.extract(images, layers=['prob']).values()
+        assert isinstance(other.fc.W.array, cupy.ndarray) and y.shape == (2, 3)

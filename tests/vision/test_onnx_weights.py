@@ -180,3 +180,24 @@ def test_equal_layers_side_by_side_are_refused_because_their_order_means_nothing
     with pytest.raises(ValueError, match='could be taken for another'):
         other.load(path)
     assert all(np.array_equal(value, before[name]) for name, value in values(other).items())
+
+
+@pytest.mark.parametrize('attributes', [{'strides': 2}, {'dilations': 1.}, {'group': 'x'}])
+def test_nodes_that_make_no_sense_are_refused(tmp_path, attributes):
+    graph, net = Graph(), Chimney()
+    graph.add('Conv', ['x'], 'y', ('left1', net.left.W.array), **attributes)
+    with pytest.raises(ValueError, match='net.onnx'):
+        net.load(graph.save(tmp_path / 'net.onnx'))
+    graph = Graph()
+    graph.add('Identity', [], 'y')
+    with pytest.raises(ValueError, match='net.onnx'):
+        net.load(graph.save(tmp_path / 'net.onnx'))
+
+
+@pytest.mark.parametrize('epsilon', [-1., 2., float('nan'), 'x'])
+def test_a_divisor_that_could_be_zero_is_refused(tmp_path, epsilon):
+    graph, net = Graph(), Chimney()
+    graph.add('BatchNormalization', ['x'], 'y', *((f'left_bn/{name}', np.ones(5, 'float32'))
+              for name in ('gamma', 'beta', 'avg_mean', 'avg_var')), epsilon=epsilon)
+    with pytest.raises(ValueError, match='eps between 0 and 1'):
+        net.load(graph.save(tmp_path / 'net.onnx'), partial=True)
