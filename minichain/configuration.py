@@ -21,6 +21,8 @@ class LocalConfig(threading.local):
         type_check: validate number, shapes and dtypes of operands before every forward.
         debug: look for NaN after every forward and backward, and name the function.
         dtype: floating dtype of new parameters and of images from data sets.
+        winograd: on the CPU, 3 x 3 and 5 x 5 convolutions of float32 images in fewer
+            multiplications; results differ by about 1e-5 of the largest one.
         keep_graph_on_report: ``report`` keeps Variables with their graphs.
     """
 
@@ -29,6 +31,7 @@ class LocalConfig(threading.local):
     type_check = True
     debug = False
     dtype = np.dtype(np.float32)
+    winograd = True
     keep_graph_on_report = False
     # Chainer's switches that scripts set and that have no effect on this ground.
     autotune = False

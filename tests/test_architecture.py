@@ -18,6 +18,7 @@ DYNAMIC = {
     'minichain/__init__.py': 'rooms that open when first asked for',
     'minichain/aliases.py': "Chainer's module paths",
     'minichain/backend.py': 'CuPy',
+    'minichain/cpu/threads.py': 'threadpoolctl',
     'minichain/functions/special.py': 'SciPy',
     'minichain/links/__init__.py': 'networks for images, links in Chainer, a room above here',
     'minichain/serializers/hdf5.py': 'h5py',
@@ -232,5 +233,6 @@ def test_functions_are_listed_by_file_in_alphabetical_order():
     assert modules == sorted(modules)
     files = {f'minichain.functions.{path.stem}'
              for path in (ROOT / 'minichain/functions').glob('[a-z]*.py')}
-    arrays_only = {'minichain.functions.convolution_arrays', 'minichain.functions.windows'}
+    arrays_only = {f'minichain.functions.{name}' for name in (
+        'convolution_arrays', 'depthwise_arrays', 'windows')}
     assert files - set(modules) <= arrays_only, 'a function wants one import'

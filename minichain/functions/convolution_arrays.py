@@ -1,84 +1,170 @@
-"""Convolution of arrays by matrix products: forward, transposed, and gradient of the weights.
+"""Convolution of arrays: forward, transposed, and gradient of the weights.
 
-The windows of some images at a time are copied into columns, then one product does the work.
-Sizes are chosen so that the columns stay in a cache on a CPU and the launches stay few on a GPU.
 All three take x (N, C, *size), W (O, C / groups, *ksize) and y (N, O, *out), as convolution_nd
-names them, and the same :class:`~minichain.functions.windows.Windows`.
+names them, and the same :class:`~minichain.functions.windows.Windows`. The way that always works
+is that of columns: what the windows of some positions see is copied side by side, then one matrix
+product does the work. On NumPy arrays faster ways are taken where they fit: Winograd's
+(cpu/winograd.py), which ``config.winograd`` allows, and depthwise_arrays.py.
 """
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from minichain.backend import get_array_module
-from minichain.functions.windows import fold, padded, view
+from minichain.configuration import config
+from minichain.cpu import winograd
+from minichain.cpu.threads import share
+from minichain.cpu.workspaces import workspace
+from minichain.functions import depthwise_arrays
+from minichain.functions.windows import Windows, fold, padded, view
 
-# Bytes of columns at a time: on the CPU about a cache, on the GPU a fair part of a small card.
-_CPU_BYTES, _GPU_BYTES = 1 << 20, 1 << 29
-_NARROW = 256   # columns below which a product of one image alone is slow
+_GPU_BYTES = 1 << 29   # of columns at a time: a fair part of a small card
+_CPU_BYTES = 1 << 20   # of columns of some images at a time: about a cache
+_NARROW = 128          # columns below which a product of one image alone is slow
+_WIDE = 640            # columns from which a product gains nothing by more of them
+_ROWS = 512            # rows of columns that are added to an image at a time
 
 
 def convolve(x, W, b, windows, groups):
     """Return y (N, O, *out); b (O,) is added unless it is None."""
-    xp = get_array_module(x)
-    y = xp.empty((len(x), len(W), *windows.out), x.dtype)
-    W = W.reshape(groups, len(W) // groups, -1)
-    b = None if b is None else b.reshape(-1, *[1] * len(windows.out))
-    for part, joined, columns in _columns(x, windows, groups):
-        images = y[part]
-        if joined:
-            _spread(images)[...] = _unjoin(W @ columns, images)
-        else:
-            xp.matmul(W, columns, out=images.reshape(len(images), groups, W.shape[1], -1))
-        if b is not None:
-            images += b
-    return y
+    if depthwise_arrays.fits(x, W.shape, groups):
+        return depthwise_arrays.convolve(x, W, b, windows)
+    if _by_winograd(x, W, windows, groups):
+        return winograd.convolve(x, W, b, windows.pad, windows.out, groups)
+    return convolve_by_columns(x, W, b, windows, groups)
 
 
 def deconvolve(y, W, b, windows, groups):
     """Return x (N, C, *size), to which every y adds its window; b (C,) or None is added."""
-    xp, ndim = get_array_module(y), len(windows.size)
-    out_channels, channels = len(W) // groups, W.shape[1]
+    if depthwise_arrays.fits(y, W.shape, groups) and len(W) == groups:
+        return depthwise_arrays.deconvolve(y, W, b, windows)
     if max(windows.stride) == 1 and math.prod(windows.ksize) > 1:   # a convolution, W turned over
-        W = W.reshape(groups, out_channels, channels, *windows.ksize).swapaxes(1, 2)
-        W = W[(..., *[slice(None, None, -1)] * ndim)].reshape(-1, out_channels, *windows.ksize)
+        ndim, out_channels, channels = len(windows.size), len(W) // groups, W.shape[1]
+        turned_W = W.reshape(groups, out_channels, channels, *windows.ksize).swapaxes(1, 2)
+        turned_W = turned_W[(..., *[slice(None, None, -1)] * ndim)].reshape(
+            groups * channels, out_channels, *windows.ksize)
         turned = windows._replace(size=windows.out, out=windows.size, pad=tuple(
             (k - 1) * d - p for k, d, p in zip(windows.ksize, windows.dilate, windows.pad)))
-        return convolve(y, W, b, turned, groups)
-    x = xp.zeros((len(y), groups * channels, *windows.size), y.dtype)
-    W = W.reshape(groups, out_channels, -1).swapaxes(1, 2)
-    for part, joined in _parts(y, W.shape[1] * groups, math.prod(windows.out)):
-        values = _join(y[part], groups) if joined else y[part].reshape(
-            -1, groups, out_channels, math.prod(windows.out))
-        columns = W @ values
-        images = x[part]
-        if joined:
-            columns = columns.reshape(*x.shape[1:2], *windows.ksize, len(images), *windows.out)
-            columns = xp.moveaxis(columns, ndim + 1, 0)
-        else:
-            columns = columns.reshape(len(images), *x.shape[1:2], *windows.ksize, *windows.out)
-        fold(columns, windows, images)
-        if b is not None:
-            images += b.reshape(-1, *[1] * ndim)
-    return x
+        if _by_winograd(y, turned_W, turned, groups):
+            return winograd.convolve(y, turned_W, b, turned.pad, turned.out, groups)
+        if get_array_module(y) is not np or out_channels <= 1.5 * channels:
+            return convolve_by_columns(y, turned_W, b, turned, groups)
+    return deconvolve_by_columns(y, W, b, windows, groups)
 
 
 def convolve_weight(x, y, windows, groups):
     """Return W (O, C / groups, *ksize): sum over all windows of what they see, times y."""
+    if depthwise_arrays.fits(x, (y.shape[1], x.shape[1] // groups, *windows.ksize), groups):
+        return depthwise_arrays.convolve_weight(x, y, windows)
+    return convolve_weight_by_columns(x, y, windows, groups)
+
+
+def _by_winograd(x, W, windows, groups):
+    return (config.winograd and type(x) is np.ndarray and x.dtype == W.dtype == np.float32
+            and windows.ksize in ((3, 3), (5, 5)) and set(windows.stride + windows.dilate) == {1}
+            and min(windows.pad) >= 0 and winograd.pays(
+                len(x), W.shape[1], len(W) // groups, windows.ksize[0], windows.out))
+
+
+class Piece(NamedTuple):
+    """Some windows of some images.
+
+    Attributes:
+        images: slice of the images.
+        out, seen: slices along the first spatial axis, of the windows and of what they see.
+        windows: the geometry of this part of the image.
+        joined: whether the images are laid side by side into one product.
+    """
+
+    images: slice
+    out: slice
+    seen: slice
+    windows: Windows
+    joined: bool
+
+
+def convolve_by_columns(x, W, b, windows, groups):
+    """:func:`convolve` for every geometry, dtype and device."""
+    xp = get_array_module(x)
+    y = xp.empty((len(x), len(W), *windows.out), x.dtype)
+    W = W.reshape(groups, len(W) // groups, -1)
+    b = None if b is None else b.reshape(-1, *[1] * len(windows.out))
+
+    def work(pieces):
+        for piece, columns in _columns(x, pieces, groups):
+            target = y[piece.images, :, piece.out]
+            if piece.joined:
+                _spread(target)[...] = _unjoin(W @ columns, target)
+            else:
+                xp.matmul(W, columns, out=target.reshape(len(target), groups, W.shape[1], -1))
+            if b is not None:
+                target += b
+
+    _share(work, x, _pieces(x, windows), y.size * W.shape[2])
+    return y
+
+
+def deconvolve_by_columns(y, W, b, windows, groups):
+    """:func:`deconvolve` for every geometry, dtype and device."""
+    xp, ndim, positions = get_array_module(y), len(windows.size), math.prod(windows.out)
+    out_channels, channels = len(W) // groups, W.shape[1]
+    x = xp.zeros((len(y), groups * channels, *windows.size), y.dtype)
+    W = W.reshape(groups, out_channels, channels, -1)
+    taps = W.shape[3]
+    step = channels if xp is not np else max(1, _ROWS // taps)
+
+    def work(parts):
+        for part, joined in parts:
+            images = x[part].reshape(-1, groups, channels, *windows.size)
+            values = _join(y[part], groups) if joined else y[part].reshape(
+                len(images), groups, out_channels, positions)
+            for begin in range(0, channels, step):
+                rows = W[:, :, begin:begin + step].reshape(groups, out_channels, -1)
+                columns = rows.swapaxes(1, 2) @ values
+                some = images[:, :, begin:begin + step]
+                shape = *some.shape[1:3], *windows.ksize
+                if joined:
+                    columns = xp.moveaxis(
+                        columns.reshape(*shape, len(images), *windows.out), ndim + 2, 0)
+                else:
+                    columns = columns.reshape(len(images), *shape, *windows.out)
+                fold(columns, windows, some)
+            if b is not None:
+                x[part] += b.reshape(-1, *[1] * ndim)
+
+    _share(work, y, _parts(y, W.shape[2] * taps * groups, positions), y.size * channels * taps)
+    return x
+
+
+def convolve_weight_by_columns(x, y, windows, groups):
+    """:func:`convolve_weight` for every geometry, dtype and device."""
     channels, out_channels = x.shape[1] // groups, y.shape[1]
-    xp, positions = get_array_module(x), math.prod(windows.out)
-    W = xp.zeros((groups, out_channels // groups, channels * math.prod(windows.ksize)), x.dtype)
-    for part, joined, columns in _columns(x, windows, groups):
-        if joined:
-            W += _join(y[part], groups) @ columns.swapaxes(1, 2)
-        else:
-            values = y[part].reshape(-1, groups, out_channels // groups, positions)
-            product = values @ columns.swapaxes(2, 3)
-            W += product[0] if len(product) == 1 else product.sum(axis=0)
-    return W.reshape(out_channels, channels, *windows.ksize)
+    xp, shape = get_array_module(x), (groups, out_channels // groups,
+                                      channels * math.prod(windows.ksize))
+
+    def work(pieces):
+        W = xp.zeros(shape, x.dtype)
+        for piece, columns in _columns(x, pieces, groups):
+            values = y[piece.images, :, piece.out]
+            if piece.joined:
+                W += _join(values, groups) @ columns.swapaxes(1, 2)
+            else:
+                values = values.reshape(len(values), groups, shape[1], -1)
+                product = values @ columns.swapaxes(2, 3)
+                W += product[0] if len(product) == 1 else product.sum(axis=0)
+        return W
+
+    parts = _share(work, x, _pieces(x, windows), y.size * shape[2])
+    return sum(parts[1:], parts[0]).reshape(out_channels, channels, *windows.ksize)
+
+
+def _share(work, x, pieces, cost):
+    return share(work, pieces, cost) if get_array_module(x) is np else [work(pieces)]
 
 
 def _parts(x, rows, positions):
-    """Yield (slice of the images, whether to join them into one product), in batches.
+    """Return a list of (slice of the images, whether to join them into one product).
 
     Args:
         x: array with the images along axis 0.
@@ -87,38 +173,56 @@ def _parts(x, rows, positions):
     limit = _CPU_BYTES if get_array_module(x) is np else _GPU_BYTES
     count = max(limit // max(rows * positions * x.dtype.itemsize, 1), -(-2 * _NARROW // positions))
     count = count if positions < _NARROW or limit == _GPU_BYTES else 1
-    for start in range(0, len(x), count):
-        part = slice(start, min(start + count, len(x)))
-        yield part, positions < _NARROW and part.stop - part.start > 1
+    slices = [slice(start, min(start + count, len(x))) for start in range(0, len(x), count)]
+    return [(part, positions < _NARROW and part.stop - part.start > 1) for part in slices]
 
 
-def _columns(x, windows, groups):
-    """Yield (slice, joined, columns): (groups, rows, B * L) if joined, else (B, groups, rows, L).
-    """
-    xp, c, positions = get_array_module(x), x.shape[1], math.prod(windows.out)
-    rows = c // groups * math.prod(windows.ksize)
-    plain = math.prod(windows.ksize) == 1 and windows.inside
-    if plain:
-        step = tuple(slice(0, e, s) for e, s in zip(windows.extent, windows.stride))
-        x = x[(..., *step)]
-    buffer = margin = None
-    for part, joined in _parts(x, rows * groups, positions):
-        images = x[part]
-        if plain:
-            yield part, joined, (_join(images, groups) if joined else
-                                 images.reshape(-1, groups, rows, positions))
+def _pieces(x, windows):
+    """Return the list of :class:`Piece` in which all windows of images x are worked on."""
+    positions = math.prod(windows.out)
+    rows = x.shape[1] * math.prod(windows.ksize)
+    step, stride = windows.out[0], windows.stride[0]
+    if get_array_module(x) is np and positions > _WIDE:
+        bands = -(-positions // _WIDE)
+        step = -(-windows.out[0] // min(bands, windows.out[0]))
+    bands = []
+    for begin in range(0, windows.out[0], step):
+        out = slice(begin, min(begin + step, windows.out[0]))
+        start = begin * stride - windows.pad[0]
+        stop = start + (out.stop - begin - 1) * stride + (windows.extent[0] - (
+            windows.out[0] - 1) * stride)
+        seen = slice(max(0, start), max(0, start, min(stop, windows.size[0])))
+        bands.append((out, seen, windows._replace(
+            size=(seen.stop - seen.start, *windows.size[1:]),
+            pad=(seen.start - start, *windows.pad[1:]), out=(out.stop - begin, *windows.out[1:]))))
+    return [Piece(part, *band, joined) for part, joined in _parts(x, rows, positions)
+            for band in bands]
+
+
+def _columns(x, pieces, groups):
+    """Yield (piece, columns): (groups, rows, B * L) if joined, else (B, groups, rows, L)."""
+    xp, c = get_array_module(x), x.shape[1]
+    empty = workspace if xp is np else lambda name, shape, dtype: xp.empty(shape, dtype)
+    for piece in pieces:
+        images, windows = x[piece.images, :, piece.seen], piece.windows
+        if windows.inside and math.prod(windows.ksize) == 1:
+            images = images[(..., *(slice(0, e, s)
+                                    for e, s in zip(windows.extent, windows.stride)))]
+            yield piece, (_join(images, groups) if piece.joined else images.reshape(
+                len(images), groups, c // groups, -1))
             continue
         if not windows.inside:
-            margin = images = padded(images, windows, None if margin is None
-                                     else margin[:len(images)])
+            margin = empty('margin', (len(images), c, *windows.extent), x.dtype)
+            margin[...] = 0
+            images = padded(images, windows, margin)
         seen = view(images, windows)
-        if joined:   # (C, *ksize, B, *out)
+        if piece.joined:   # (C, *ksize, B, *out)
             seen = xp.moveaxis(seen, 0, len(windows.out) + 1)
-        if buffer is None or buffer.shape != seen.shape:
-            buffer = xp.empty(seen.shape, x.dtype)
-        buffer[...] = seen
-        yield part, joined, buffer.reshape(
-            (groups, rows, -1) if joined else (len(images), groups, rows, positions))
+        columns = empty('columns', seen.shape, x.dtype)
+        columns[...] = seen
+        rows = c // groups * math.prod(windows.ksize)
+        yield piece, columns.reshape((groups, rows, -1) if piece.joined else
+                                     (len(images), groups, rows, -1))
 
 
 def _spread(images):

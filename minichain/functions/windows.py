@@ -192,9 +192,10 @@ def unfold(x, windows):
 
 
 def fold(columns, windows, x):
-    """Add columns (N, C, *ksize, *out) to the places in x (N, C, *size) where they came from."""
+    """Add columns (..., *ksize, *out) to the places in x (..., *size) where they came from."""
+    whole = [slice(None)] * len(windows.out)
     for tap, image, out in taps(windows):
-        x[image] += columns[(slice(None), slice(None), *tap)][out]
+        x[image] += columns[(..., *tap, *whole)][out]
 
 
 def reduce_windows(ufunc, x, windows, identity):

@@ -1,0 +1,220 @@
+"""oneDNN 3 through its C interface: the library where it is installed, layouts, primitives.
+
+``pip install 'minichain[onednn]'`` brings the library (Linux, x86-64); nothing needs it. It runs
+one primitive at a time, on OMP_NUM_THREADS cores. All arrays are float32. What is computed with
+it stands in onednn_functions.py.
+"""
+import ctypes
+import functools
+import math
+import os
+import site
+import sys
+import threading
+
+import numpy as np
+
+from minichain.configuration import config
+
+# Numbers of the C interface, as in dnnl_types.h of version 3. A role says what an array is to a
+# primitive; the gradient of a role is 128 above it.
+SOURCE, RESULT, WEIGHTS, BIAS, WORKSPACE, _SCRATCH, SOURCES = 1, 17, 33, 41, 64, 80, 1024
+GRADIENT = 128
+TRAINING, INFERENCE = 64, 96
+_CPU, _FLOAT32, _ANY, _IN_ORDER, _LAYOUT_OF_ROLE, _SCRATCH_FROM_CALLER, _RELU = (
+    1, 3, 1, 1, 255, 1, 0x20)
+_FILE = 'libdnnl.so.3'
+_LINE = 64   # bytes of a line of the cache, to which memory is aligned
+
+_lock = threading.RLock()
+_scratch = np.empty(0, np.float32)   # which primitives use in turn
+_forked = False
+
+
+class Refused(Exception):
+    """The library has no primitive for these arguments; the plain path has to serve."""
+
+
+class _Argument(ctypes.Structure):
+    _fields_ = [('role', ctypes.c_int), ('memory', ctypes.c_void_p)]
+
+
+@functools.cache
+def _load():
+    """Return (library, engine, stream), or None where there is no library that loads."""
+    for folder in (sys.prefix, site.getuserbase()):
+        path = os.path.join(folder, 'lib', _FILE)
+        if os.path.exists(path):
+            try:
+                library = ctypes.CDLL(path)
+            except OSError:   # of another kind of machine, or something that it needs is missing
+                continue
+            library.dnnl_memory_desc_get_size.restype = ctypes.c_size_t
+            library.dnnl_primitive_desc_query_md.restype = ctypes.c_void_p
+            engine, stream = ctypes.c_void_p(), ctypes.c_void_p()
+            failed = (library.dnnl_engine_create(ctypes.byref(engine), _CPU, ctypes.c_size_t(0))
+                      or library.dnnl_stream_create(ctypes.byref(stream), engine, _IN_ORDER))
+            if not failed:
+                return library, engine, stream
+    return None
+
+
+def installed():
+    """Return whether the library is there and loads."""
+    return _load() is not None
+
+
+def serves(*arrays):
+    """Return whether operands may go to oneDNN: wanted, there, float32, on the CPU, not empty."""
+    for x in arrays:
+        if type(x) is not np.ndarray or x.dtype != np.float32 or not x.size:
+            return False
+    return config.use_onednn == 'auto' and not _forked and _load() is not None
+
+
+def _stop_serving():
+    global _forked
+    _forked = True
+
+
+# A forked process has no threads but one, and libgomp would wait for the others.
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_stop_serving)
+
+
+def _call(name, *arguments):
+    status = getattr(_load()[0], f'dnnl_{name}')(*arguments)
+    if status:
+        raise Refused(f'{name}: status {status}')
+
+
+class _Handle:
+    """Something that the library made and that it destroys when this object dies."""
+
+    def __init__(self, kind, make, *arguments):
+        self._as_parameter_, self._destroy = ctypes.c_void_p(), None
+        _call(make, ctypes.byref(self._as_parameter_), *arguments)
+        self._destroy = getattr(_load()[0], f'dnnl_{kind}_destroy')
+
+    def __del__(self):
+        if self._destroy is not None:
+            self._destroy(self._as_parameter_)
+
+
+class Layout(_Handle):
+    """How the elements of an array lie in memory."""
+
+    def __init__(self, make, *arguments):
+        super().__init__('memory_desc', f'memory_desc_{make}', *arguments)
+
+    def __eq__(self, other):
+        return bool(_load()[0].dnnl_memory_desc_equal(self, other))
+
+    __hash__ = None
+
+    def empty(self):
+        """Return a flat array that holds the elements in this order, and what pads them."""
+        size = _load()[0].dnnl_memory_desc_get_size(self) // 4
+        room = np.empty(size + _LINE // 4, np.float32)
+        start = -_address(room) % _LINE // 4
+        return room[start:start + size]
+
+
+def _address(array):
+    return array.__array_interface__['data'][0]
+
+
+def sizes(values):
+    """Return ints in the form in which the library takes them."""
+    return (ctypes.c_int64 * 12)(*values)
+
+
+@functools.lru_cache(1024)
+def free_layout(shape):
+    """Return the layout of a shape that leaves the order to the library."""
+    return Layout('create_with_tag', len(shape), sizes(shape), _FLOAT32, _ANY)
+
+
+@functools.lru_cache(1024)
+def strided_layout(shape, strides=None):
+    """Return the layout of an array.
+
+    Args:
+        shape: tuple of ints.
+        strides: in bytes; None: rows after rows.
+    """
+    steps = [math.prod(shape[i + 1:]) for i in range(len(shape))] if strides is None else [
+        stride // 4 for stride in strides]
+    return Layout('create_with_strides', len(shape), sizes(shape), _FLOAT32, sizes(steps))
+
+
+def attributes(relu=False, add=False):
+    """Return the attributes of a primitive.
+
+    Args:
+        relu: whether ReLU is applied to the result.
+        add: whether the result, before ReLU, is added to what is in its memory.
+    """
+    steps = _Handle('post_ops', 'post_ops_create')
+    if add:
+        _call('post_ops_append_sum', steps, ctypes.c_float(1), 0, _FLOAT32)
+    if relu:
+        _call('post_ops_append_eltwise', steps, _RELU, ctypes.c_float(0), ctypes.c_float(0))
+    result = _Handle('primitive_attr', 'primitive_attr_create')
+    _call('primitive_attr_set_scratchpad_mode', result, _SCRATCH_FROM_CALLER)
+    _call('primitive_attr_set_post_ops', result, steps)
+    return result
+
+
+class Primitive:
+    """One operation on arrays of given layouts, which the library compiles.
+
+    Args:
+        name: of the operation in the C interface, as 'convolution_forward'.
+        roles: of the arrays that a call gives.
+        arguments: of the C function that describes the operation.
+    Attributes:
+        layouts: dict from role to the Layout in which the array is expected.
+        description: what the library calls a primitive descriptor; a backward operation takes
+            that of its forward operation.
+    Raises:
+        Refused: the library does not have it.
+    """
+
+    def __init__(self, name, roles, *arguments):
+        library, engine, _ = _load()
+        self.description = _Handle('primitive_desc', f'{name}_primitive_desc_create', *arguments)
+        self._primitive = _Handle('primitive', 'primitive_create', self.description)
+        self.layouts = {role: Layout('clone', ctypes.c_void_p(
+            library.dnnl_primitive_desc_query_md(self.description, _LAYOUT_OF_ROLE, role)))
+            for role in (*roles, _SCRATCH)}
+        self._memories = {role: _Handle('memory', 'memory_create', layout, engine, None)
+                          for role, layout in self.layouts.items()}
+        self._arguments = (_Argument * len(self._memories))(*[
+            (role, memory._as_parameter_) for role, memory in self._memories.items()])
+        self._scratch_size = library.dnnl_memory_desc_get_size(self.layouts[_SCRATCH]) // 4 + 1
+
+    def __call__(self, arrays):
+        """Run it.
+
+        Args:
+            arrays: dict from role to array; of results too, which are written into.
+        """
+        global _scratch
+        library, _, stream = _load()
+        with _lock:
+            if _scratch.size < self._scratch_size + _LINE // 4:
+                _scratch = np.empty(self._scratch_size + _LINE // 4, np.float32)
+            address = _address(_scratch)
+            library.dnnl_memory_set_data_handle(
+                self._memories[_SCRATCH], ctypes.c_void_p(address + -address % _LINE))
+            for role, array in arrays.items():
+                library.dnnl_memory_set_data_handle(self._memories[role],
+                                                    ctypes.c_void_p(_address(array)))
+            _call('primitive_execute', self._primitive, stream, len(self._arguments),
+                  self._arguments)
+
+
+def engine():
+    """Return the engine, the first argument of most descriptions."""
+    return _load()[1]

@@ -1,0 +1,84 @@
+"""Work shared by Python threads, each with a single-threaded BLAS.
+
+BLAS shares out one matrix product; what lies between two products, copies above all, is left to
+one processor. Threads that each take some images keep all of them busy. That needs the package
+threadpoolctl, ``pip install 'minichain[fast]'``: without it BLAS uses its own threads.
+"""
+import contextvars
+import functools
+import importlib
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
+
+LEAST = 1 << 24   # multiplications below which a second thread does not pay
+
+
+@functools.cache
+def _blas():
+    """Return the controllers of the BLAS libraries that are loaded; none without the package."""
+    try:
+        threadpoolctl = importlib.import_module('threadpoolctl')
+    except ImportError:
+        return ()
+    return tuple(threadpoolctl.ThreadpoolController().select(user_api='blas').lib_controllers)
+
+
+@functools.cache
+def _pool():
+    return ThreadPoolExecutor(max(1, len(os.sched_getaffinity(0)) - 1), 'minichain')
+
+
+_sharing = threading.Lock()   # held while work is shared: by one caller, and not from inside it
+
+
+def _forget():
+    """Make a child process begin anew: it has the lock and the pool, but not their threads."""
+    global _sharing
+    _sharing = threading.Lock()
+    _pool.cache_clear()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+def count():
+    """Return how many threads may compute: as many as BLAS may use, if there are processors."""
+    allowed = [library.get_num_threads() for library in _blas()]
+    return min([*allowed, len(os.sched_getaffinity(0))]) if allowed else 1
+
+
+def share(work, items, cost):
+    """Call ``work`` with parts of a list, in several threads if that pays; return its results.
+
+    Args:
+        work: function of a list; it must not touch what another part writes.
+        items: list, cut into parts of equal length.
+        cost: number of multiplications in all.
+    Raises:
+        what ``work`` raises, after all parts have ended.
+    """
+    if cost < LEAST or len(items) < 2 or not _sharing.acquire(blocking=False):
+        return [work(items)]
+    held = _sharing
+    try:
+        parts = min(count(), len(items))
+        if parts < 2:
+            return [work(items)]
+        before = [(library, library.get_num_threads()) for library in _blas()]
+        cuts = [len(items) * i // parts for i in range(parts + 1)]
+        try:
+            for library, _ in before:
+                library.set_num_threads(1)
+            others = [_pool().submit(contextvars.copy_context().run, work, items[a:b])
+                      for a, b in zip(cuts[1:], cuts[2:])]
+            try:
+                first = work(items[:cuts[1]])
+            finally:
+                wait(others)
+            return [first, *(other.result() for other in others)]
+        finally:
+            for library, number in before:
+                library.set_num_threads(number)
+    finally:
+        held.release()
