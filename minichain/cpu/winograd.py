@@ -6,11 +6,13 @@ went through a linear transform B, G; another one, A, makes m x m results of a p
     y = A [ (G w G') * (B x B') ] A',   m = 7 - k
 
 That takes 36 multiplications where the definition takes 144 (k = 3) or 100 (k = 5). The result
-differs from the direct one by about 1e-5 of its largest element.
+differs from the direct one by about 1e-5 of its largest element. Some tiles at a time go through
+all stages, so few that two threads do not wait for the memory that they share.
 Lavin and Gray 2016, "Fast algorithms for convolutional neural networks", arXiv:1509.09308.
 """
 import functools
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from minichain.cpu.workspaces import workspace
 
 TILE = 6
 POINTS = (0, 1, -1, 2, -2)   # where the polynomials are evaluated; and at infinity
-_TILES = 256                 # tiles at a time: enough for efficient products, few for the cache
+_TILES = 128                 # tiles at a time: enough for efficient products, few for the cache
 _BYTES = 4 << 20             # of their transforms
 _COLUMNS = 1024              # of a low product at a time
 
@@ -54,7 +56,7 @@ def pays(images, channels, out_channels, k, out):
     cost = (36 * tiles * channels * out_channels          # products of transforms
             + 1.5 * tiles * (1296 * channels + 36 * m * m * out_channels)
             + 1500 * channels * out_channels)             # filters, mostly waiting for memory
-    return min(channels, out_channels) >= 16 and cost < .8 * saved
+    return min(channels, out_channels) >= 16 and cost < .9 * saved
 
 
 def convolve(x, W, b, pad, out, groups=1):
@@ -69,88 +71,127 @@ def convolve(x, W, b, pad, out, groups=1):
     Returns:
         (N, O, *out).
     """
-    n, k = len(x), W.shape[2]
-    m = TILE + 1 - k
-    y = np.empty((n, len(W), *out), x.dtype)
-    channels, out_channels = W.shape[1], len(W) // groups
-    U = _transformed(W, groups)
-    high, wide = (-(-size // m) for size in out)
-    fit = min(_TILES, _BYTES // (36 * x.itemsize * max(channels, out_channels)))
-    rows = max(1, min(high, fit // wide))
-    images = max(1, fit // (high * wide)) if rows == high else 1
-    blocks = [(slice(i, min(i + images, n)), row, min(rows, high - row), group)
-              for group in range(groups) for i in range(0, n, images)
-              for row in range(0, high, rows)]
+    k, channels, out_channels = W.shape[2], W.shape[1], len(W) // groups
+    m, y = TILE + 1 - k, np.empty((len(x), len(W), *out), x.dtype)
+    _, G, B = transforms(k, x.dtype)
+    columns = W.reshape(groups, out_channels, channels, k * k).transpose(0, 3, 2, 1)
+    U = (G @ columns.reshape(groups, k * k, -1)).reshape(groups, -1, channels, out_channels)
 
     def work(blocks):
-        for part, row, count, group in blocks:
-            first = slice(group * channels, (group + 1) * channels)
-            second = slice(group * out_channels, (group + 1) * out_channels)
-            tiles = _tiles(x[part, first], (row * m - pad[0], -pad[1]), (count, wide), m)
-            _multiply(tiles, U[group], None if b is None else b[second],
-                      y[part, second, row * m:(row + count) * m], m)
+        for block in blocks:
+            V = _product(B, block.tiles(x, channels, m, TILE, pad), 'odd')
+            count = V.shape[1] // channels
+            V = np.matmul(V.reshape(-1, count, channels), U[block.group],
+                          out=workspace('even', (len(V), count, out_channels), x.dtype))
+            bias = 0 if b is None else b.reshape(groups, -1)[block.group]
+            block.write(V, bias, y, k)
 
-    share(work, blocks, 36 * n * high * wide * len(W) * channels)
+    cost = math.prod(_grid(out, m)) * len(x) * U[0].size * groups
+    share(work, _blocks(len(x), out, m, groups, max(channels, out_channels)), cost)
     return y
 
 
-def _transformed(W, groups):
-    """Return G w G' of all filters, (groups, 36, C, O)."""
-    k = W.shape[2]
-    out_channels, channels = len(W) // groups, W.shape[1]
-    G = transforms(k, W.dtype)[1]
-    columns = W.reshape(groups, out_channels, channels, k * k).transpose(0, 3, 2, 1)
-    U = G @ columns.reshape(groups, k * k, channels * out_channels)
-    return U.reshape(groups, TILE * TILE, channels, out_channels)
-
-
-def _tiles(x, start, count, m):
-    """Return the tiles of images x (B, C, H, W) as (6, 6, B, rows, columns, C).
+def convolve_weight(x, y, k, pad, groups=1):
+    """Return the gradient of W (O, C / groups, k, k) of :func:`convolve` for the gradient y.
 
     Args:
-        start: row and column of the first tile in the image; what lies outside is 0.
-        count: numbers of rows and columns of tiles, which begin m positions after each other.
+        x, pad, groups: as there. y: of the shape of the result. k: 3 or 5.
     """
-    n, c = x.shape[:2]
-    shape = [(number - 1) * m + TILE for number in count]
-    canvas = workspace('canvas', (n, *shape, c), x.dtype)
-    inner, outer = [], []
-    for size, begin, length in zip(x.shape[2:], start, shape):
-        first = min(max(0, -begin), length)
-        last = max(first, min(length, size - begin))
-        inner.append((first, last))
-        outer.append(slice(first + begin, last + begin))
-    (top, bottom), (left, right) = inner
-    canvas[:, :top], canvas[:, bottom:] = 0, 0
-    canvas[:, top:bottom, :left], canvas[:, top:bottom, right:] = 0, 0
-    canvas[:, top:bottom, left:right] = x[(..., *outer)].transpose(0, 2, 3, 1)
-    image, row, column, channel = canvas.strides
-    tiles = workspace('even', (TILE, TILE, n, *count, c), x.dtype)
-    tiles[...] = np.lib.stride_tricks.as_strided(
-        canvas, tiles.shape, (row, column, image, row * m, column * m, channel))
-    return tiles
+    channels, out_channels = x.shape[1] // groups, y.shape[1] // groups
+    m, shape = TILE + 1 - k, (TILE * TILE, channels, out_channels)
+    A, G, B = transforms(k, x.dtype)
+
+    def work(blocks):
+        U = np.zeros((groups, *shape), x.dtype)
+        for block in blocks:
+            V = _product(B, block.tiles(x, channels, m, TILE, pad), 'odd')
+            E = _product(A.T, block.tiles(y, out_channels, m, m, (0, 0)), 'gradient')
+            V, E = (each.reshape(len(each), -1, c) for each, c in zip((V, E), shape[1:]))
+            U[block.group] += np.matmul(V.swapaxes(1, 2), E,
+                                        out=workspace('even', shape, x.dtype))
+        return U
+
+    blocks = _blocks(len(x), y.shape[2:], m, groups, max(channels, out_channels))
+    cost = math.prod(_grid(y.shape[2:], m)) * len(x) * math.prod(shape) * groups
+    W = G.T @ sum(share(work, blocks, cost)).reshape(groups, TILE * TILE, -1)
+    return np.ascontiguousarray(W.reshape(groups, k, k, channels, out_channels).transpose(
+        0, 4, 3, 1, 2)).reshape(-1, channels, k, k)
 
 
-def _multiply(tiles, U, b, y, m):
-    """Write the results of tiles (6, 6, B, rows, columns, C) into y (B, O, height, width).
+def _grid(out, m):
+    """Return the numbers of rows and columns of tiles."""
+    return tuple(-(-size // m) for size in out)
 
-    The stages write to two workspaces in turn.
+
+def _product(matrix, tiles, name):
+    """Return the product with tiles (rows, columns), some columns at a time."""
+    y = workspace(name, (len(matrix), tiles.shape[1]), tiles.dtype)
+    for begin in range(0, y.shape[1], _COLUMNS):
+        part = slice(begin, begin + _COLUMNS)
+        np.matmul(matrix, tiles[:, part], out=y[:, part])
+    return y
+
+
+class Block(NamedTuple):
+    """Tiles that are worked on together.
+
+    Attributes:
+        images: slice of the images.
+        row: the first row of tiles.
+        count: numbers of rows and columns of tiles.
+        group: which of the groups of channels.
     """
-    (n, rows, columns, c), out_channels = tiles.shape[2:], U.shape[2]
-    count, dtype, square = n * rows * columns, tiles.dtype, TILE * TILE
-    A, _, B = transforms(7 - m, dtype)
-    V = np.matmul(B, tiles.reshape(square, count * c),
-                  out=workspace('odd', (square, count * c), dtype))
-    product = np.matmul(V.reshape(square, count, c), U,
-                        out=workspace('even', (square, count, out_channels), dtype))
-    product, width = product.reshape(square, count * out_channels), count * out_channels
-    results = workspace('odd', (m * m, width), dtype)
-    for begin in range(0, width, _COLUMNS):
-        piece = slice(begin, begin + _COLUMNS)
-        np.matmul(A, product[:, piece], out=results[:, piece])
-    if b is not None:
-        results.reshape(m * m * count, out_channels)[...] += b
-    image = workspace('even', (n, rows, m, columns, m, out_channels), dtype)
-    image[...] = results.reshape(m, m, n, rows, columns, out_channels).transpose(2, 3, 0, 4, 1, 5)
-    image = image.reshape(n, rows * m, columns * m, out_channels)
-    y[...] = image[:, :y.shape[2], :y.shape[3]].transpose(0, 3, 1, 2)
+
+    images: slice
+    row: int
+    count: tuple
+    group: int
+
+    def tiles(self, x, channels, m, side, pad):
+        """Return what the tiles see of x (N, C, H, W), (side * side, tiles * channels).
+
+        They lie ``m`` positions from each other; what is outside the image is 0.
+        """
+        x = x[self.images, self.group * channels:(self.group + 1) * channels]
+        start, shape = (self.row * m - pad[0], -pad[1]), [
+            (number - 1) * m + side for number in self.count]
+        canvas = workspace('canvas', (len(x), *shape, channels), x.dtype)
+        inner, outer = [], []
+        for size, begin, length in zip(x.shape[2:], start, shape):
+            first = min(max(0, -begin), length)
+            last = max(first, min(length, size - begin))
+            inner.append((first, last))
+            outer.append(slice(first + begin, last + begin))
+        (top, bottom), (left, right) = inner
+        canvas[:, :top], canvas[:, bottom:] = 0, 0
+        canvas[:, top:bottom, :left], canvas[:, top:bottom, right:] = 0, 0
+        canvas[:, top:bottom, left:right] = x[(..., *outer)].transpose(0, 2, 3, 1)
+        image, row, column, channel = canvas.strides
+        tiles = workspace('even', (side, side, len(x), *self.count, channels), x.dtype)
+        tiles[...] = np.lib.stride_tricks.as_strided(
+            canvas, tiles.shape, (row, column, image, row * m, column * m, channel))
+        return tiles.reshape(side * side, -1)
+
+    def write(self, products, b, y, k):
+        """Turn products (36, tiles, O) into results and write them, plus b, into y."""
+        m, c = TILE + 1 - k, products.shape[2]
+        results = _product(transforms(k, y.dtype)[0], products.reshape(TILE * TILE, -1), 'odd')
+        results.reshape(-1, c)[...] += b
+        y = y[self.images, self.group * c:(self.group + 1) * c,
+              self.row * m:(self.row + self.count[0]) * m]
+        rows, columns = self.count
+        image = workspace('even', (len(y), rows, m, columns, m, c), y.dtype)
+        image[...] = results.reshape(m, m, len(y), rows, columns, c).transpose(2, 3, 0, 4, 1, 5)
+        image = image.reshape(len(y), rows * m, columns * m, c)
+        y[...] = image[:, :y.shape[2], :y.shape[3]].transpose(0, 3, 1, 2)
+
+
+def _blocks(n, out, m, groups, channels):
+    """Return the blocks of n results of the shape ``out``; channels: of the wider operand."""
+    high, wide = _grid(out, m)
+    fit = min(_TILES, _BYTES // (TILE * TILE * 4 * channels))
+    rows = max(1, min(high, fit // wide))
+    images = max(1, fit // (high * wide)) if rows == high else 1
+    return [Block(slice(i, min(i + images, n)), row, (min(rows, high - row), wide), group)
+            for group in range(groups) for i in range(0, n, images)
+            for row in range(0, high, rows)]

@@ -22,15 +22,16 @@ from minichain.functions.windows import Windows, fold, padded, view
 _GPU_BYTES = 1 << 29   # of columns at a time: a fair part of a small card
 _CPU_BYTES = 1 << 20   # of columns of some images at a time: about a cache
 _NARROW = 128          # columns below which a product of one image alone is slow
-_WIDE = 640            # columns from which a product gains nothing by more of them
+_WIDE = 2048           # columns from which a product gains nothing by more of them
 _ROWS = 512            # rows of columns that are added to an image at a time
+_MANY = 1024           # columns in all from which the gradient of W is faster turned over
 
 
 def convolve(x, W, b, windows, groups):
     """Return y (N, O, *out); b (O,) is added unless it is None."""
     if depthwise_arrays.fits(x, W.shape, groups):
         return depthwise_arrays.convolve(x, W, b, windows)
-    if _by_winograd(x, W, windows, groups):
+    if _by_winograd(x, W, len(W), windows, groups):
         return winograd.convolve(x, W, b, windows.pad, windows.out, groups)
     return convolve_by_columns(x, W, b, windows, groups)
 
@@ -39,14 +40,15 @@ def deconvolve(y, W, b, windows, groups):
     """Return x (N, C, *size), to which every y adds its window; b (C,) or None is added."""
     if depthwise_arrays.fits(y, W.shape, groups) and len(W) == groups:
         return depthwise_arrays.deconvolve(y, W, b, windows)
-    if max(windows.stride) == 1 and math.prod(windows.ksize) > 1:   # a convolution, W turned over
+    if max(windows.stride) == 1 and (math.prod(windows.ksize) > 1 or windows.inside):
+        # a convolution, W turned over
         ndim, out_channels, channels = len(windows.size), len(W) // groups, W.shape[1]
         turned_W = W.reshape(groups, out_channels, channels, *windows.ksize).swapaxes(1, 2)
         turned_W = turned_W[(..., *[slice(None, None, -1)] * ndim)].reshape(
             groups * channels, out_channels, *windows.ksize)
         turned = windows._replace(size=windows.out, out=windows.size, pad=tuple(
             (k - 1) * d - p for k, d, p in zip(windows.ksize, windows.dilate, windows.pad)))
-        if _by_winograd(y, turned_W, turned, groups):
+        if _by_winograd(y, turned_W, len(turned_W), turned, groups):
             return winograd.convolve(y, turned_W, b, turned.pad, turned.out, groups)
         if get_array_module(y) is not np or out_channels <= 1.5 * channels:
             return convolve_by_columns(y, turned_W, b, turned, groups)
@@ -57,14 +59,17 @@ def convolve_weight(x, y, windows, groups):
     """Return W (O, C / groups, *ksize): sum over all windows of what they see, times y."""
     if depthwise_arrays.fits(x, (y.shape[1], x.shape[1] // groups, *windows.ksize), groups):
         return depthwise_arrays.convolve_weight(x, y, windows)
+    if _by_winograd(x, y, y.shape[1], windows, groups):
+        return winograd.convolve_weight(x, y, windows.ksize[0], windows.pad, groups)
     return convolve_weight_by_columns(x, y, windows, groups)
 
 
-def _by_winograd(x, W, windows, groups):
-    return (config.winograd and type(x) is np.ndarray and x.dtype == W.dtype == np.float32
+def _by_winograd(x, other, out_channels, windows, groups):
+    return (config.winograd and type(x) is np.ndarray and x.dtype == other.dtype == np.float32
             and windows.ksize in ((3, 3), (5, 5)) and set(windows.stride + windows.dilate) == {1}
             and min(windows.pad) >= 0 and winograd.pays(
-                len(x), W.shape[1], len(W) // groups, windows.ksize[0], windows.out))
+                len(x), x.shape[1] // groups, out_channels // groups, windows.ksize[0],
+                windows.out))
 
 
 class Piece(NamedTuple):
@@ -140,23 +145,25 @@ def deconvolve_by_columns(y, W, b, windows, groups):
 def convolve_weight_by_columns(x, y, windows, groups):
     """:func:`convolve_weight` for every geometry, dtype and device."""
     channels, out_channels = x.shape[1] // groups, y.shape[1]
-    xp, shape = get_array_module(x), (groups, out_channels // groups,
-                                      channels * math.prod(windows.ksize))
+    xp, rows = get_array_module(x), channels * math.prod(windows.ksize)
+    turned = len(x) * math.prod(windows.out) > _MANY
+    shape = (rows, out_channels // groups) if turned else (out_channels // groups, rows)
 
     def work(pieces):
-        W = xp.zeros(shape, x.dtype)
+        W = xp.zeros((groups, *shape), x.dtype)
         for piece, columns in _columns(x, pieces, groups):
             values = y[piece.images, :, piece.out]
-            if piece.joined:
-                W += _join(values, groups) @ columns.swapaxes(1, 2)
-            else:
-                values = values.reshape(len(values), groups, shape[1], -1)
-                product = values @ columns.swapaxes(2, 3)
-                W += product[0] if len(product) == 1 else product.sum(axis=0)
+            values = _join(values, groups) if piece.joined else values.reshape(
+                len(values), groups, out_channels // groups, -1)
+            left, right = (columns, values) if turned else (values, columns)
+            product = left @ right.swapaxes(-1, -2)
+            W += product if piece.joined else product.sum(axis=0)
         return W
 
-    parts = _share(work, x, _pieces(x, windows), y.size * shape[2])
-    return sum(parts[1:], parts[0]).reshape(out_channels, channels, *windows.ksize)
+    parts = _share(work, x, _pieces(x, windows), y.size * rows)
+    W = sum(parts[1:], parts[0])
+    W = xp.ascontiguousarray(W.swapaxes(1, 2)) if turned else W
+    return W.reshape(out_channels, channels, *windows.ksize)
 
 
 def _share(work, x, pieces, cost):
@@ -182,7 +189,7 @@ def _pieces(x, windows):
     positions = math.prod(windows.out)
     rows = x.shape[1] * math.prod(windows.ksize)
     step, stride = windows.out[0], windows.stride[0]
-    if get_array_module(x) is np and positions > _WIDE:
+    if get_array_module(x) is np and positions > _WIDE and math.prod(windows.ksize) > 1:
         bands = -(-positions // _WIDE)
         step = -(-windows.out[0] // min(bands, windows.out[0]))
     bands = []

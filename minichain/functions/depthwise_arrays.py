@@ -10,7 +10,7 @@ import numpy as np
 
 from minichain.cpu.threads import share
 from minichain.cpu.workspaces import workspace
-from minichain.functions.windows import axis_slices
+from minichain.functions.windows import taps
 
 _BYTES = 1 << 19   # of shifted planes at a time
 
@@ -30,10 +30,10 @@ def convolve(x, W, b, windows):
 
     def work(blocks):
         for i, part, planes in _shifted(x, blocks, windows):
-            target = y[i].reshape(c, W.shape[1], *planes.shape[3:])[part]
-            np.einsum('cabhw,cmab->cmhw', planes, W[part], out=target)
+            target = y[i].reshape(c, W.shape[1], -1)[part]
+            np.einsum('cabl,cmab->cml', planes, W[part], out=target)
             if b is not None:
-                target += b.reshape(c, -1, 1, 1)[part]
+                target += b.reshape(c, -1, 1)[part]
 
     share(work, blocks, y.size * math.prod(windows.ksize))
     return y
@@ -66,8 +66,8 @@ def convolve_weight(x, y, windows):
     def work(blocks):
         W = np.zeros((c, y.shape[1] // c, *windows.ksize), x.dtype)
         for i, part, planes in _shifted(x, blocks, windows):
-            values = y[i].reshape(c, -1, *planes.shape[3:])[part]
-            W[part] += np.einsum('cabhw,cmhw->cmab', planes, values)
+            values = y[i].reshape(c, W.shape[1], -1)[part]
+            W[part] += np.einsum('cabl,cml->cmab', planes, values)
         return W
 
     return sum(share(work, blocks, y.size * math.prod(windows.ksize))).reshape(
@@ -76,34 +76,38 @@ def convolve_weight(x, y, windows):
 
 def _blocks(x, windows):
     """Return a list of (image, slice of its channels)."""
-    plane = windows.ksize[1] * windows.extent[0] * windows.out[1] * x.dtype.itemsize
+    plane = math.prod(_copied(windows)) * x.dtype.itemsize
     step = max(1, _BYTES // plane)
     return [(i, slice(begin, min(begin + step, x.shape[1])))
             for i in range(len(x)) for begin in range(0, x.shape[1], step)]
 
 
-def _shifted(x, blocks, windows):
-    """Yield (image, slice, planes) for blocks: planes (C, kh, kw, *out) are what taps see.
+def _copied(windows):
+    """Return the shape of the copies of one channel: tap rows, tap columns, height, width.
 
-    They are copied once for every column of the window; its rows are views of the same copy,
-    in which one plane is one run, (1, oh * ow), if the windows do not jump over rows.
+    At stride 1 the rows that different tap rows see are views of one copy.
     """
+    (kh, kw), (oh, ow) = windows.ksize, windows.out
+    return (1, kw, windows.extent[0], ow) if windows.stride[0] == 1 else (kh, kw, oh, ow)
+
+
+def _shifted(x, blocks, windows):
+    """Yield (image, slice, planes) for blocks: what taps see, (channels, kh, kw, oh * ow)."""
     if not blocks:
         return
-    (kh, kw), (oh, ow), (high, _) = windows.ksize, windows.out, windows.extent
+    kh, kw = windows.ksize
+    whole = windows
+    if windows.stride[0] == 1:   # all rows that are seen, as if by one tap
+        whole = windows._replace(ksize=(1, kw), out=(windows.extent[0], windows.out[1]))
+    slices = [(*tap, image[1:], out[1:]) for tap, image, out in taps(whole)]
     most = max(part.stop - part.start for _, part in blocks)
-    copies = workspace('planes', (most, kw, high, ow), x.dtype)
+    copies = workspace('planes', (most, *_copied(windows)), x.dtype)
     copies[...] = 0
-    first, last = max(windows.pad[0], 0), min(high, windows.size[0] + windows.pad[0])
-    rows = slice(first, max(first, last))
-    seen = slice(rows.start - windows.pad[0], rows.stop - windows.pad[0])
-    columns = [axis_slices(windows, 1, tap) for tap in range(kw)]
-    channel, tap, row, column = copies.strides
-    jump, step = row * windows.stride[0], row * windows.dilate[0]
-    shape, last = ((1, oh * ow), (column, column)) if jump == row else ((oh, ow), (jump, column))
+    channel, row_tap, column_tap, row, step = copies.strides
+    row_tap = row * windows.dilate[0] if windows.stride[0] == 1 else row_tap
     for i, part in blocks:
         count = part.stop - part.start
-        for number, (image, out) in enumerate(columns):
-            copies[:count, number, rows, out] = x[i, part, seen, image]
+        for a, b, image, out in slices:
+            copies[(slice(count), a, b, *out)] = x[(i, part, *image)]
         yield i, part, np.lib.stride_tricks.as_strided(
-            copies, (count, kh, kw, *shape), (channel, step, tap, *last))
+            copies, (count, kh, kw, math.prod(windows.out)), (channel, row_tap, column_tap, step))
