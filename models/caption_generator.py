@@ -10,6 +10,7 @@ import minichain
 import minichain.functions as F
 import minichain.links as L
 from minichain import Chain, ChainList, Variable
+from minichain.caption_step import CaptionStep
 from minichain.errors import InvalidArgument
 
 INJECT = ('first', 'every', 'state')
@@ -61,8 +62,10 @@ class CaptionGenerator(Chain):
 
     def image(self, features):
         """Return what the LSTM is told of the images: features (N, D) -> (N, E or 2 H layers)."""
-        x = (features - self.feature_mean) * self.feature_scale
-        return self.img2x(F.dropout(x, self.dropout))
+        return self.img2x(self._drop((features - self.feature_mean) * self.feature_scale))
+
+    def _drop(self, x):
+        return F.dropout(x, self.dropout) if self.dropout else x   # without a draw for nothing
 
     def loss(self, image, chunk, states=None):
         """Return the loss of a chunk of packed captions, and the states after it.
@@ -78,17 +81,18 @@ class CaptionGenerator(Chain):
         if states is None:
             states = self._first_states(image)
         if self.inject == 'first' and chunk.is_first:
-            n = chunk.batch_sizes[0]
-            x = F.concat((x[:n] + image[:n], x[n:]), axis=0)
+            first, rest = F.split_axis(x, chunk.batch_sizes[:1], axis=0)
+            x = F.concat((first + image, rest), axis=0)
         elif self.inject == 'every':
             x = x + F.concat([image[:n] for n in chunk.batch_sizes], axis=0)
-        x = F.dropout(x, self.dropout)
+        x = self._drop(x)
         next_states = []
         for lstm, (c, h) in zip(self.lstm, states):
             x, c, h = lstm.sequence(x, chunk.batch_sizes, c, h)
             next_states.append((c, h))
-            x = F.dropout(x, self.dropout)
-        return F.softmax_cross_entropy(self.out(x), chunk.targets), next_states
+            x = self._drop(x)
+        loss = F.linear_softmax_cross_entropy(x, self.out.W, self.out.b, chunk.targets)
+        return loss, next_states
 
     def _first_states(self, image):
         if self.inject != 'state':
@@ -125,3 +129,11 @@ class CaptionGenerator(Chain):
             scores = F.log_softmax(self.out(x)).array
         image = self.xp.zeros_like(image) if self.inject == 'first' else image
         return (image, *after), scores
+
+    def prepare_step(self, input_table=None):
+        """Return a faster :meth:`step` for many words, of the parameters as they are now.
+
+        Args:
+            input_table: as of :class:`minichain.caption_step.CaptionStep`.
+        """
+        return CaptionStep(self, input_table)

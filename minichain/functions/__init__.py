@@ -52,6 +52,7 @@ from minichain.functions.likelihood import bernoulli_nll, gaussian_kl_divergence
 from minichain.functions.linear import linear
 from minichain.functions.linear_algebra import batch_det, batch_inv, cholesky, det, inv
 from minichain.functions.linear_interpolate import linear_interpolate
+from minichain.functions.linear_softmax_cross_entropy import linear_softmax_cross_entropy
 from minichain.functions.local_convolution_2d import local_convolution_2d
 from minichain.functions.local_response_normalization import local_response_normalization
 from minichain.functions.lstm import lstm

@@ -1,4 +1,6 @@
 """Rows of a table, picked by integer ids."""
+import numpy as np
+
 from minichain.autograd import Primitive, as_array
 from minichain.backend import get_array_module
 from minichain.errors import InvalidType
@@ -45,11 +47,25 @@ class EmbedIDGrad(Primitive):
             kept = ids != self.ignore_label
             ids, gy = ids[kept], gy[kept]
         gW = xp.zeros(self.shape, self.dtype)
-        xp.add.at(gW, ids, gy)
+        if xp is np and gy.size:
+            add_sorted(gW, ids, gy)
+        else:
+            xp.add.at(gW, ids, gy)
         return gW,
 
     def backward(self, indexes, grads):
         return EmbedID(self.ids, self.ignore_label).apply(grads)
+
+
+def add_sorted(gW, ids, gy):
+    """Add row i of ``gy`` to row ids[i] of ``gW``, zeros so far: what np.add.at does, faster.
+
+    Rows of the same id are brought together, and each group is added up in one pass.
+    """
+    order = np.argsort(ids, kind='stable')
+    ids = ids[order]
+    first = np.flatnonzero(np.concatenate(([True], ids[1:] != ids[:-1])))
+    gW[ids[first]] = np.add.reduceat(gy[order], first, axis=0)
 
 
 def embed_id(x, W, ignore_label=None):

@@ -6,6 +6,8 @@ lstm.py first.
 """
 from itertools import accumulate
 
+import numpy as np
+
 from minichain.autograd import Primitive, grad
 from minichain.backend import get_array_module
 from minichain.errors import InvalidType
@@ -46,25 +48,25 @@ class LSTMSequence(Primitive):
         self.retain_outputs((0,))
         x, W, h0, c0 = arrays
         xp, H = get_array_module(x), h0.shape[1]
-        self.gates = gates = x.copy()
+        self.gates = gates = xp.empty(x.shape, x.dtype)
         self.cells = cells = xp.empty((len(x), H), x.dtype)
         self.tanh_cells = tanh_cells = xp.empty_like(cells)
         hs = xp.empty_like(cells)
         h, c = h0.copy(), c0.copy()   # the states of all sequences, ended ones too
-        W_T = xp.ascontiguousarray(W.T)
+        W_T = xp.ascontiguousarray(W.T)   # a faster operand of thin products
+        # States of zeros, as most sequences begin with, need no product. (A GPU would have to
+        # wait for the answer.)
+        self.from_zeros = xp is np and not h0.any()
         for start, end, n in self.steps():
-            gate = gates[start:end]
-            gate += h[:n] @ W_T
-            ifo, a = gate[:, :3 * H], gate[:, 3 * H:]
-            ifo *= .5   # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2
-            xp.tanh(gate, out=gate)
-            ifo *= .5
-            ifo += .5
-            c[:n] *= gate[:, H:2 * H]
-            c[:n] += gate[:, :H] * a
+            gate, tanh_c = gates[start:end], tanh_cells[start:end]
+            if start == 0 and self.from_zeros:
+                gate[...] = x[start:end]
+            else:
+                xp.matmul(h[:n], W_T, out=gate)
+                gate += x[start:end]
+            lstm_pointwise(gate, c[:n], tanh_c)
             cells[start:end] = c[:n]
-            xp.tanh(c[:n], out=tanh_cells[start:end])
-            xp.multiply(gate[:, 2 * H:3 * H], tanh_cells[start:end], out=hs[start:end])
+            xp.multiply(gate[:, 2 * H:3 * H], tanh_c, out=hs[start:end])
             h[:n] = hs[start:end]
         return hs, h, c
 
@@ -75,10 +77,11 @@ class LSTMSequence(Primitive):
         hs, = self.get_retained_outputs()
         ghs, gh_last, gc_last = grads
         xp, H = get_array_module(x), h0.shape[1]
-        gx = xp.empty_like(x)
-        gh = xp.zeros_like(h0) if gh_last is None else gh_last.copy()
-        gc = xp.zeros_like(c0) if gc_last is None else gc_last.copy()
-        previous = xp.empty_like(hs)   # the output of the step before, row by row
+        gx = xp.empty(x.shape, x.dtype)
+        gh = xp.zeros(h0.shape, x.dtype) if gh_last is None else gh_last.copy()
+        gc = xp.zeros(c0.shape, x.dtype) if gc_last is None else gc_last.copy()
+        previous = xp.empty(hs.shape, x.dtype)   # the output of the step before, row by row
+        slope, slopes = xp.empty(h0.shape, x.dtype), xp.empty((len(h0), 3 * H), x.dtype)
         steps = self.steps()
         for t in reversed(range(len(steps))):
             start, end, n = steps[t]
@@ -89,16 +92,26 @@ class LSTMSequence(Primitive):
             i, f, o, a = (gate[:, k * H:(k + 1) * H] for k in range(4))
             if ghs is not None:
                 gh[:n] += ghs[start:end]
-            gc[:n] += gh[:n] * o * (1 - tanh_c * tanh_c)
-            ggate[:, :H] = gc[:n] * a
-            ggate[:, H:2 * H] = gc[:n] * c_previous
-            ggate[:, 2 * H:3 * H] = gh[:n] * tanh_c
-            ggate[:, 3 * H:] = gc[:n] * i * (1 - a * a)
+            tanh_slope(tanh_c, out=slope[:n])
+            slope[:n] *= o
+            slope[:n] *= gh[:n]
+            gc[:n] += slope[:n]
+            xp.multiply(gc[:n], a, out=ggate[:, :H])
+            xp.multiply(gc[:n], c_previous, out=ggate[:, H:2 * H])
+            xp.multiply(gh[:n], tanh_c, out=ggate[:, 2 * H:3 * H])
             ifo = gate[:, :3 * H]
-            ggate[:, :3 * H] *= ifo * (1 - ifo)
+            xp.subtract(1, ifo, out=slopes[:n])
+            slopes[:n] *= ifo
+            ggate[:, :3 * H] *= slopes[:n]
+            tanh_slope(a, out=slope[:n])
+            slope[:n] *= i
+            xp.multiply(gc[:n], slope[:n], out=ggate[:, 3 * H:])
             gc[:n] *= f
-            gh[:n] = ggate @ W
-        return gx, gx.T @ previous if 1 in indexes else None, gh, gc
+            if t or 2 in indexes:
+                gh[:n] = ggate @ W
+        after = steps[0][1] if self.from_zeros and steps else 0   # zeros before add nothing
+        gW = gx[after:].T @ previous[after:] if 1 in indexes else None
+        return gx, gW, gh, gc
 
     def replayed(self, grads):
         """Gradients with a history: the same steps again, operation by operation."""
@@ -109,6 +122,32 @@ class LSTMSequence(Primitive):
                  if gy is not None]
         return grad([y for y, _ in pairs], inputs, [gy for _, gy in pairs],
                     enable_double_backprop=True)
+
+
+def lstm_pointwise(gate, c, tanh_c):
+    """Turn inputs of gates i, f, o, a, (n, 4H), into their values, and the cells into the next.
+
+    Args:
+        gate, c: changed in place; c (n, H).
+        tanh_c: filled with the tanh of the next cells.
+    """
+    xp, H = get_array_module(c), c.shape[1]
+    ifo = gate[:, :3 * H]
+    ifo *= .5   # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2
+    xp.tanh(gate, out=gate)
+    ifo *= .5
+    ifo += .5
+    c *= gate[:, H:2 * H]
+    xp.multiply(gate[:, :H], gate[:, 3 * H:], out=tanh_c)
+    c += tanh_c
+    xp.tanh(c, out=tanh_c)
+
+
+def tanh_slope(y, out):
+    """Fill ``out`` with the derivative of tanh where tanh is ``y``."""
+    xp = get_array_module(y)
+    xp.multiply(y, y, out=out)
+    xp.subtract(1, out, out=out)
 
 
 def lstm_steps(x, W, h0, c0, batch_sizes):

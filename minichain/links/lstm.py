@@ -9,7 +9,7 @@ from minichain.functions.concat import concat
 from minichain.functions.linear import linear
 from minichain.functions.lstm import lstm
 from minichain.functions.lstm_sequence import lstm_sequence
-from minichain.functions.reshape import reshape, transpose
+from minichain.functions.permutate import permutate
 from minichain.initializer import generate_array, get_initializer
 from minichain.links.linear import Linear
 
@@ -115,10 +115,7 @@ class StatelessLSTM(LSTMBase):
 
 def gate_blocks(W, size):
     """Turn rows that interleave gates a, i, f, o into blocks i, f, o, a: (4H, ...) both ways."""
-    rest = W.shape[1:]
-    gates = reshape(W, (size, 4, *rest))
-    gates = transpose(gates, (1, 0, *range(2, gates.ndim)))
-    return reshape(concat((gates[1:], gates[:1]), axis=0), (4 * size, *rest))
+    return permutate(W, np.arange(4 * size).reshape(size, 4).T[[1, 2, 3, 0]].ravel())
 
 
 class LSTM(LSTMBase):

@@ -33,6 +33,20 @@ def test_gradients_of_repeated_ids_add_up():
     np.testing.assert_array_equal(table.grad[[2, 0, 1]], [[11, 22, 33], [4, 5, 6], [0, 0, 0]])
 
 
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+@pytest.mark.parametrize('shape', [(0,), (1,), (40, 5), (1000,)])
+def test_gradients_of_many_ids_are_sums_by_id(shape, dtype):
+    random = np.random.RandomState(3)
+    ids, gy = random.randint(0, 30, shape), random.randn(*shape, 4).astype(dtype)
+    table = Variable(np.zeros((50, 4), dtype))
+    y = embed_id(ids, table)
+    y.grad = gy
+    y.backward()
+    one_hot = np.arange(50)[:, None] == ids.reshape(-1)
+    np.testing.assert_allclose(table.grad, one_hot @ gy.reshape(-1, 4).astype('float64'),
+                               rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize('ids, ignored, message', [
     ([0, 5], None, 'ids from 0 to 4 expected, as W has rows, got 0 to 5'),
     ([0, -1], None, 'got -1 to 0'), ([-2, -1], -1, 'got -2'), ([.5], None, 'integer dtype')])

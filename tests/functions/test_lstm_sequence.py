@@ -48,6 +48,22 @@ def test_one_result_alone_has_two_orders_of_gradients(which):
                    lambda *xs: reference(*xs, [2, 1])[which])
 
 
+@pytest.mark.parametrize('wanted', [range(4), range(2)], ids=['states too', 'x and W'])
+@pytest.mark.parametrize('batch_sizes', [[3, 2, 1], [3, 3], [2]], ids=str)
+def test_states_of_zeros_make_no_difference_to_gradients(wanted, batch_sizes):
+    arrays = operands(batch_sizes, 3)
+    arrays[2:] = np.zeros((3, H)), np.zeros((3, H))
+    weights = [RANDOM.randn(sum(batch_sizes), H), RANDOM.randn(3, H), RANDOM.randn(3, H)]
+    found = []
+    for function in (lstm_sequence, lstm_steps):
+        xs = [Variable(x, requires_grad=i in wanted) for i, x in enumerate(arrays)]
+        ys = function(*xs, batch_sizes)
+        sum(minichain.functions.sum(y * w) for y, w in zip(ys, weights)).backward()
+        found.append([y.array for y in ys] + [xs[i].grad for i in wanted])
+    for ours, expected in zip(*found):
+        np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-13)
+
+
 def test_the_steps_written_out_give_the_same():
     check_function(lambda *xs: lstm_steps(*xs, [3, 1]), operands([3, 1], 3),
                    lambda *xs: reference(*xs, [3, 1]), double=False)

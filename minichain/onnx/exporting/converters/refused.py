@@ -5,6 +5,7 @@ from minichain.functions.dropout import Dropout
 from minichain.functions.embed_id import EmbedIDGrad
 from minichain.functions.forget import Forget
 from minichain.functions.get_item import GetItemGrad
+from minichain.functions.linear_softmax_cross_entropy import LinearSoftmaxCrossEntropy
 from minichain.functions.local_response_normalization import InversePower, SumNeighbours
 from minichain.functions.max_pooling import GatherWinners, ScatterToWinners
 from minichain.functions.sigmoid_cross_entropy import SigmoidCrossEntropy
@@ -22,6 +23,7 @@ REFUSALS = {
     GatherWinners: WINNERS,
     GetItemGrad: GRADIENT,
     InversePower: GRADIENT,
+    LinearSoftmaxCrossEntropy: 'it is for training; export softmax_cross_entropy of linear',
     ScatterToWinners: WINNERS,
     SigmoidCrossEntropy: 'its labels are converted outside of functions, so they would be those '
                          'of the examples; export the scores',

@@ -1,0 +1,140 @@
+"""Scores and their cross entropy as one function, which holds one array of the scores' size.
+
+It computes ``softmax_cross_entropy(linear(x, W, b), t)``, its specification: with that the scores
+of a batch of captions, (words, V), lie in memory twice and are gone through three times more. Read
+softmax_cross_entropy.py first.
+"""
+import numpy as np
+
+from minichain.autograd import Primitive, as_array, grad
+from minichain.backend import get_array_module
+from minichain.configuration import config, thread_state
+from minichain.errors import InvalidType
+from minichain.functions.identity import identity
+from minichain.functions.linear import linear
+from minichain.functions.softmax_cross_entropy import BLOCK, softmax_cross_entropy
+from minichain.type_check import (
+    expect_float,
+    expect_integer,
+    expect_ndim,
+    expect_same_dtype,
+    expect_same_module,
+    expect_shape,
+)
+
+LABEL = 'linear_softmax_cross_entropy'
+ROWS = 512   # scored at once where no gradient is wanted; fewer make a slower matrix product
+
+
+class LinearSoftmaxCrossEntropy(Primitive):
+    """Mean loss; the gradient of the scores is made in their place while they are in the cache."""
+
+    label = LABEL
+
+    def __init__(self, t, ignore_label):
+        self.t, self.ignore_label = t, ignore_label
+        self.kept = t != ignore_label
+
+    def check_type_forward(self, in_types):
+        x, W = in_types[:2]
+        expect_ndim(LABEL, 2, x=x, W=W)
+        expect_float(LABEL, x=x, W=W)
+        expect_same_dtype(LABEL, x=x, W=W, b=in_types[-1])
+        expect_shape(LABEL, (None, W.shape[1]), x=x)
+        expect_shape(LABEL, x.shape[:1], t=self.t)
+        if len(in_types) == 3:
+            expect_shape(LABEL, W.shape[:1], b=in_types[2])
+        out = self.kept & ((self.t < 0) | (self.t >= W.shape[0]))
+        if out.any():
+            row = int(out.argmax())
+            raise InvalidType(f'{LABEL}: labels from 0 to {W.shape[0] - 1}, or ignore_label, '
+                              f'expected for {W.shape[0]} classes, got {int(self.t[row])} in row '
+                              f'{row} of {len(self.t)}')
+
+    def forward(self, arrays):
+        self.retain_inputs(tuple(range(len(arrays))))
+        x, W, *b = arrays
+        xp, rows = get_array_module(x), len(x)
+        labels = xp.where(self.kept, self.t, 0)
+        weights = self.kept.astype(x.dtype)
+        weights /= xp.maximum(self.kept.sum(), 1).astype(x.dtype)
+        losses = xp.empty(rows, x.dtype)
+        # The gradient of all scores is kept; without a backward pass they are there in parts.
+        step = rows if config.enable_backprop else ROWS
+        self.gscores = xp.empty((min(step, rows), len(W)), x.dtype)
+        for start in range(0, rows, max(1, step)):
+            part = slice(start, start + step)
+            scores = xp.matmul(x[part], W.T, out=self.gscores[:len(x[part])])
+            losses[part] = to_gradient(scores, b, labels[part], weights[part])
+        return (losses * weights).sum().astype(x.dtype),
+
+    def backward(self, indexes, grads):
+        if not thread_state.on_arrays:
+            return self.replayed(indexes, grads)
+        x, W, *_ = self.get_retained_inputs()
+        gy, = grads
+        xp = get_array_module(x)
+
+        def product(i):
+            if i == 2:
+                return xp.ones(len(x), x.dtype) @ self.gscores
+            return self.gscores @ W if i == 0 else self.gscores.T @ x
+        results = [product(i) for i in indexes]
+        for result in results:
+            result *= gy
+        return results
+
+    def replayed(self, indexes, grads):
+        """Gradients with a history: of the specification."""
+        inputs = identity(*self.get_retained_inputs())   # nodes of their own
+        loss = softmax_cross_entropy(linear(*inputs), self.t, ignore_label=self.ignore_label)
+        return grad([loss], [inputs[i] for i in indexes], grads, enable_double_backprop=True)
+
+
+def to_gradient(scores, b, labels, weights):
+    """Turn scores (N, V) in place into the gradient of  sum weights losses; return the losses."""
+    xp = get_array_module(scores)
+    losses = xp.empty(len(scores), scores.dtype)
+    step = max(1, BLOCK // scores.shape[1] if xp is np else len(scores))
+    for start in range(0, len(scores), step):
+        part = slice(start, start + step)
+        y, picked = scores[part], (xp.arange(len(losses[part])), labels[part])
+        if b:
+            y += b[0]
+        y -= y.max(axis=1, keepdims=True)
+        losses[part] = -y[picked]
+        xp.exp(y, out=y)
+        totals = y.sum(axis=1)
+        losses[part] += xp.log(totals)
+        y *= (weights[part] / totals)[:, None]
+        y[picked] -= weights[part]
+    return losses
+
+
+def linear_softmax_cross_entropy(x, W, b, t, ignore_label=-1):
+    """Mean cross entropy, in nats, of the scores of an affine map:
+
+        softmax_cross_entropy(linear(x, W, b), t)
+
+    with half the memory: the scores are turned into their gradient where they lie.
+
+    Args:
+        x: (N, I), float.
+        W: (V, I), dtype of ``x``.
+        b: (V,), dtype of ``x``, or None.
+        t: labels from 0 to V - 1, (N,), integer.
+        ignore_label: the label whose loss and gradient are 0; the mean is over the others.
+    Returns:
+        a number, shape (), 0 if all labels are ignored.
+    Raises:
+        InvalidType: shapes or dtypes do not fit, or a label is out of range.
+    """
+    t = as_array(t)
+    expect_same_module(LABEL, (as_array(x), t))
+    expect_integer(LABEL, t=t)
+    if x.dtype == np.float16:   # in which exponentials do not add up
+        return softmax_cross_entropy(linear(x, W, b), t, ignore_label=ignore_label)
+    if W.shape[0] == 0:
+        raise InvalidType(f'{LABEL}: W of shape (V, I) with V > 0 expected, got {W.shape}')
+    operands = (x, W) if b is None else (x, W, b)
+    return LinearSoftmaxCrossEntropy(t, ignore_label).apply(operands)[0]
