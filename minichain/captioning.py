@@ -86,7 +86,7 @@ class Learner:
 
     Args:
         model: models.caption_generator.CaptionGenerator, or another with its methods ``image``,
-            ``loss``, ``start`` and ``step``.
+            ``loss``, ``start`` and ``prepare_step``.
         optimizer: set up with the model.
         device: where the model is.
         n_steps: of truncated backpropagation through time; None: whole captions.
@@ -149,11 +149,11 @@ class Learner:
     @np.errstate(over='ignore', invalid='ignore')       # what is not finite is refused
     def say(self, features, max_length, beam=1, batch=64):
         """Return the best caption for each row of features (N, D), a list of Hypothesis."""
-        found = []
+        found, step = [], self.model.prepare_step()     # parameters change between two calls
         for start in range(0, len(features), batch):
             x = self.look(features[start:start + batch])
             found += [best for best, *_ in decoding.beam_search(
-                self.model.step, self.model.start(x), len(x), BOS, EOS, max_length, beam,
+                step, self.model.start(x), len(x), BOS, EOS, max_length, beam,
                 banned=(UNK,))]
         return found
 

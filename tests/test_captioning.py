@@ -114,6 +114,22 @@ def test_captions_do_not_depend_on_the_batch():
     assert all(UNK not in found.words for found in learner.say(x, 6))
 
 
+def test_captions_between_updates_are_those_of_the_parameters_of_the_time():
+    learner, split = make_learner(), split_of()
+    learner.optimizer.lr = 1.
+    seen = set()
+    for _ in range(5):
+        learner.update(split.features[split.image_of], split.ids)
+        found = learner.say(split.features, 6, beam=2)
+        expected = minichain.decoding.beam_search(
+            learner.model.step, learner.model.start(split.features), 3, 1, 2, 6, 2, banned=(UNK,))
+        assert [best.words for best in found] == [best.words for best, *_ in expected]
+        np.testing.assert_allclose([best.log_probability for best in found],
+                                   [best.log_probability for best, *_ in expected], rtol=1e-4)
+        seen.add(tuple(best.words for best in found))
+    assert len(seen) > 1
+
+
 def test_a_loss_or_parameter_that_is_not_finite_is_an_error():
     learner, split = make_learner(), split_of()
     learner.expect_finite()

@@ -270,6 +270,21 @@ def test_a_model_that_can_say_nothing_is_an_error(decode):
         decode(step, state, n, BOS, EOS, 3, banned=(UNK,))
 
 
+@pytest.mark.parametrize('decode', [greedy, beam_search, sample])
+def test_a_banned_word_is_not_said_even_if_no_other_has_any_probability(decode):
+    step, state, n = from_rows([[.2, .2, .2, .4], [1., 0., 0., 0.]])
+    with pytest.raises(NotFinite, match='probability 0'):
+        decode(step, state, n, BOS, EOS, 3, banned=(UNK,))
+
+
+def test_the_largest_of_a_row_leave_out_what_is_banned():
+    values = np.array([[5., 9, 7, 7, 1], [1, 2, 3, 4, 5]])
+    ids, top = top_k(values, 3, (1, 4))
+    np.testing.assert_array_equal(ids, [[2, 3, 0], [3, 2, 0]])
+    np.testing.assert_array_equal(top, [[7, 7, 5], [4, 3, 1]])
+    assert values[0, 1] == 9
+
+
 @pytest.mark.parametrize('change, message', [
     ({'max_length': 0}, 'max_length >= 1'),
     ({'length_penalty': -1.}, 'length_penalty >= 0'),
