@@ -7,6 +7,8 @@ from minichain import backend
 from minichain.errors import InvalidArgument, NotFinite
 from minichain.optimizer import non_finite_gradients
 
+BLOCK = 1 << 16   # numbers; they stay in the cache
+
 
 def _squared_norm(array):
     """Return the sum of squares as an array without axes, on the array's device."""
@@ -15,6 +17,17 @@ def _squared_norm(array):
         flat = flat.astype(np.float32)
     with np.errstate(over='ignore', invalid='ignore'):   # the callers look at the result
         return backend.get_array_module(array).dot(flat, flat)
+
+
+def _add_scaled(gradient, rate, array):
+    """gradient += rate array, in blocks, so that the product takes little memory."""
+    if not isinstance(gradient, np.ndarray) or not (gradient.flags.c_contiguous
+                                                    and array.flags.c_contiguous):
+        gradient += rate * array
+        return
+    gradient, array = gradient.reshape(-1), array.reshape(-1)
+    for start in range(0, gradient.size, BLOCK):
+        gradient[start:start + BLOCK] += rate * array[start:start + BLOCK]
 
 
 def _has_gradient(param):
@@ -37,7 +50,7 @@ class WeightDecay:
 
     def __call__(self, rule, param):
         if _has_gradient(param):
-            param.grad += float(self.rate) * param.array
+            _add_scaled(param.grad, float(self.rate), param.array)
 
 
 class Lasso:
@@ -169,5 +182,5 @@ class GradientLARS:
         rate = 1.
         if x_norm > self.threshold:
             rate = x_norm / (self.eps + g_norm + self.weight_decay * x_norm)
-        param.grad += float(self.weight_decay) * param.array
+        _add_scaled(param.grad, float(self.weight_decay), param.array)
         param.grad *= rate

@@ -35,6 +35,15 @@ def test_weight_decay_adds_the_weights():
     np.testing.assert_allclose(target.W.array, X - G - .1 * X)
 
 
+def test_weight_decay_of_large_and_of_strided_arrays_is_the_same(monkeypatch):
+    monkeypatch.setattr(optimizer_hooks, 'BLOCK', 7)
+    random = np.random.RandomState(0)
+    x, g = random.randn(9, 8), random.randn(9, 8)
+    for array, gradient in ((x, g), (np.asfortranarray(x), g), (x, np.asfortranarray(g))):
+        found, _, _ = gradients_after(optimizer_hooks.WeightDecay(.1), array, gradient)
+        np.testing.assert_allclose(found, g + .1 * x, rtol=1e-12)
+
+
 def test_lasso_adds_the_signs():
     np.testing.assert_allclose(gradients_after(optimizer_hooks.Lasso(.1))[0],
                                G + .1 * np.array([[1, -1], [0, 1]]))

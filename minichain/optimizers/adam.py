@@ -23,6 +23,7 @@ class AdamRule(ElementwiseRule):
                 'weight_decay_rate': 0, 'amsgrad': False, 'adabound': False, 'final_lr': .1,
                 'gamma': .001}
     state_names = ('m', 'v')
+    decaying = ('m',)
 
     def __init__(self, parent_hyperparam=None, **hyperparameters):
         super().__init__(parent_hyperparam, **hyperparameters)

@@ -7,7 +7,7 @@ class CorrectedMomentumSGDRule(ElementwiseRule):
     """Update rule of :class:`CorrectedMomentumSGD`."""
 
     defaults = {'lr': .01, 'momentum': .9}
-    state_names = ('v',)
+    state_names = decaying = ('v',)
 
     def step(self, xp, x, gx, v):
         v *= self.hyperparam.momentum

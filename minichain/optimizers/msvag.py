@@ -8,6 +8,7 @@ class MSVAGRule(ElementwiseRule):
 
     defaults = {'lr': .1, 'beta': .9, 'eta': 1., 'weight_decay_rate': 0}
     state_names = ('m', 'v')
+    decaying = ('m',)
 
     def step(self, xp, x, gx, m, v):
         h = self.hyperparam

@@ -7,7 +7,7 @@ class NesterovAGRule(ElementwiseRule):
     """Update rule of :class:`NesterovAG`."""
 
     defaults = {'lr': .01, 'momentum': .9}
-    state_names = ('v',)
+    state_names = decaying = ('v',)
 
     def step(self, xp, x, gx, v):
         momentum = self.hyperparam.momentum

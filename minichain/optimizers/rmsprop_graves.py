@@ -8,6 +8,7 @@ class RMSpropGravesRule(ElementwiseRule):
 
     defaults = {'lr': 1e-4, 'alpha': .95, 'momentum': .9, 'eps': 1e-4}
     state_names = ('n', 'g', 'delta')
+    decaying = ('delta',)
 
     def step(self, xp, x, gx, n, g, delta):
         h = self.hyperparam

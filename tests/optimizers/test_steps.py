@@ -281,6 +281,27 @@ def test_a_change_of_lr_acts_at_once_only_where_it_is_outside_the_velocity():
     assert moves == {'MomentumSGD': -1.5, 'CorrectedMomentumSGD': -1.}
 
 
+@pytest.mark.parametrize('name, moment', [
+    ('Adam', 'm'), ('MomentumSGD', 'v'), ('CorrectedMomentumSGD', 'v'), ('NesterovAG', 'v'),
+    ('RMSpropGraves', 'delta'), ('MSVAG', 'm')])
+def test_moments_of_what_gets_no_gradient_any_more_become_zero_and_not_denormal(name, moment):
+    smallest, optimizer = np.finfo('float32').tiny, getattr(optimizers, name)()
+    target = Chain()
+    with target.init_scope():
+        target.W = Parameter(np.ones((2, 5), 'float32'))
+    optimizer.setup(target)
+    denormal = 0
+    for step in range(1500):
+        target.W.grad = np.zeros((2, 5), 'float32')
+        target.W.grad[0] = 1e-3 if step == 0 else 0
+        target.W.grad[1] = 1e-3     # and goes on
+        optimizer.update()
+        values = target.W.update_rule.state[moment]
+        denormal += ((values != 0) & (abs(values) < smallest)).any()
+    assert (values[0] == 0).all() and (abs(values[1]) > smallest).all()
+    assert denormal < _elementwise.FLUSH_EVERY
+
+
 def test_adam_tells_its_corrected_step_size():
     optimizer = optimizers.Adam(alpha=.1, beta1=.5, beta2=.75)
     with pytest.raises(RuntimeError, match='none yet'):
