@@ -23,6 +23,8 @@ class LocalConfig(threading.local):
         dtype: floating dtype of new parameters and of images from data sets.
         winograd: on the CPU, 3 x 3 and 5 x 5 convolutions of float32 images in fewer
             multiplications; results differ by about 1e-5 of the largest one.
+        use_onednn: 'auto' takes oneDNN for float32 images on the CPU where it is installed (pip
+            install 'minichain[onednn]'), 'never' does not.
         keep_graph_on_report: ``report`` keeps Variables with their graphs.
     """
 
@@ -32,6 +34,7 @@ class LocalConfig(threading.local):
     debug = False
     dtype = np.dtype(np.float32)
     winograd = True
+    use_onednn = 'auto'
     keep_graph_on_report = False
     # Chainer's switches that scripts set and that have no effect on this ground.
     autotune = False

@@ -21,8 +21,8 @@ from minichain.configuration import config
 SOURCE, RESULT, WEIGHTS, BIAS, WORKSPACE, _SCRATCH, SOURCES = 1, 17, 33, 41, 64, 80, 1024
 GRADIENT = 128
 TRAINING, INFERENCE = 64, 96
-_CPU, _FLOAT32, _ANY, _IN_ORDER, _LAYOUT_OF_ROLE, _SCRATCH_FROM_CALLER, _RELU = (
-    1, 3, 1, 1, 255, 1, 0x20)
+_CPU, _FLOAT32, _ANY, _IN_ORDER, _SCRATCH_FROM_CALLER, _RELU = 1, 3, 1, 1, 1, 0x20
+_IMPLEMENTATION, _LAYOUT_OF_ROLE = 8, 255   # queries
 _FILE = 'libdnnl.so.3'
 _LINE = 64   # bytes of a line of the cache, to which memory is aligned
 
@@ -136,16 +136,40 @@ def free_layout(shape):
 
 
 @functools.lru_cache(1024)
-def strided_layout(shape, strides=None):
-    """Return the layout of an array.
+def plain_layout(shape):
+    """Return the layout of a C-contiguous array."""
+    strides = [math.prod(shape[i + 1:]) for i in range(len(shape))]
+    return Layout('create_with_strides', len(shape), sizes(shape), _FLOAT32, sizes(strides))
 
-    Args:
-        shape: tuple of ints.
-        strides: in bytes; None: rows after rows.
-    """
-    steps = [math.prod(shape[i + 1:]) for i in range(len(shape))] if strides is None else [
-        stride // 4 for stride in strides]
-    return Layout('create_with_strides', len(shape), sizes(shape), _FLOAT32, sizes(steps))
+
+@functools.lru_cache(1024)
+def channels_last_layout(shape):
+    """Return the layout of images (N, C, *size) whose channels lie side by side."""
+    strides = [shape[1] * math.prod(shape[i + 1:]) for i in range(len(shape))]
+    strides[:2] = math.prod(shape[1:]), 1
+    return Layout('create_with_strides', len(shape), sizes(shape), _FLOAT32, sizes(strides))
+
+
+def empty_channels_last(shape):
+    """Return an array (N, C, *size), not initialized, whose channels lie side by side."""
+    return np.moveaxis(np.empty((shape[0], *shape[2:], shape[1]), np.float32), -1, 1)
+
+
+@functools.lru_cache(256)
+def _gather_channels(shape):
+    return reorder(plain_layout(shape), channels_last_layout(shape))
+
+
+def channels_last(x):
+    """Return images x (N, C, *size) with channels that lie side by side; a copy if need be."""
+    if np.moveaxis(x, 1, -1).flags.c_contiguous:
+        return x
+    y = empty_channels_last(x.shape)
+    if x.flags.c_contiguous:
+        _gather_channels(x.shape)({SOURCE: x, RESULT: y})
+    else:
+        y[...] = x
+    return y
 
 
 def attributes(relu=False, add=False):
@@ -184,6 +208,11 @@ class Primitive:
     def __init__(self, name, roles, *arguments):
         library, engine, _ = _load()
         self.description = _Handle('primitive_desc', f'{name}_primitive_desc_create', *arguments)
+        implementation = ctypes.c_char_p()
+        _call('primitive_desc_query', self.description, _IMPLEMENTATION, 0,
+              ctypes.byref(implementation))
+        if implementation.value.startswith(b'ref'):   # a thousand times slower
+            raise Refused(f'{name}: no fast implementation')
         self._primitive = _Handle('primitive', 'primitive_create', self.description)
         self.layouts = {role: Layout('clone', ctypes.c_void_p(
             library.dnnl_primitive_desc_query_md(self.description, _LAYOUT_OF_ROLE, role)))
@@ -215,6 +244,28 @@ class Primitive:
                   self._arguments)
 
 
+def reorder(source, result):
+    """Return the primitive that copies from a layout into another."""
+    return Primitive('reorder', (SOURCE, RESULT), source, engine(), result, engine(),
+                     attributes())
+
+
 def engine():
     """Return the engine, the first argument of most descriptions."""
     return _load()[1]
+
+
+def attempt(function, arrays, *others):
+    """Return ``function(*arrays, *others)``, or None if the plain path has to serve.
+
+    Args:
+        function: one that computes with oneDNN.
+        arrays: operands that decide whether it may.
+        others: further arguments.
+    """
+    if serves(*arrays):
+        try:
+            return function(*arrays, *others)
+        except Refused:
+            pass
+    return None

@@ -5,6 +5,7 @@ import numpy as np
 
 from minichain.autograd import Primitive
 from minichain.backend import get_array_module, get_device_from_array
+from minichain.cpu import onednn, onednn_functions
 from minichain.errors import InvalidArgument
 from minichain.functions.windows import reduce_windows, slide, spread_windows
 from minichain.type_check import expect_float, expect_ndim
@@ -15,6 +16,7 @@ class LinearPooling(Primitive):
 
     def __init__(self, windows, divisor=None):
         self.windows, self.divisor = windows, divisor
+        self.is_mean = not isinstance(divisor, np.ndarray) and divisor == math.prod(windows.ksize)
 
     def forward(self, arrays):
         x, = arrays
@@ -29,6 +31,10 @@ class AveragePooling(LinearPooling):
     """x (N, C, *size) -> (N, C, *out): sum over the window, divided."""
 
     def compute(self, x, divisor):
+        if self.is_mean:
+            y = onednn.attempt(onednn_functions.mean_windows, (x,), self.windows)
+            if y is not None:
+                return y
         y = reduce_windows(get_array_module(x).add, x, self.windows, 0)
         return y if divisor is None else y / divisor
 
@@ -40,6 +46,10 @@ class Unpooling(LinearPooling):
     """y (N, C, *out) -> (N, C, *size): divided, then added to all that its window sees."""
 
     def compute(self, y, divisor):
+        if self.is_mean:
+            x = onednn.attempt(onednn_functions.mean_windows_gradient, (y,), self.windows)
+            if x is not None:
+                return x
         return spread_windows(y if divisor is None else y / divisor, self.windows)
 
     def backward(self, indexes, grads):

@@ -1,9 +1,11 @@
 """Convolution, its transpose and the gradient of its weights: each is the others' derivative.
 
 All three share one :class:`~minichain.functions.windows.Windows`, so that a gradient of any order
-runs through the same three functions. The arithmetic is in convolution_arrays.py.
+runs through the same three functions. The arithmetic is in convolution_arrays.py, and where
+oneDNN is installed, in cpu/onednn_functions.py.
 """
 from minichain.autograd import Primitive
+from minichain.cpu import onednn, onednn_functions
 from minichain.errors import InvalidArgument, InvalidType
 from minichain.functions import convolution_arrays
 from minichain.functions.broadcast import sum_to
@@ -15,6 +17,12 @@ def _wide(dtype, *arrays):
     """Return the arrays in the dtype to compute in: ``dtype``, float32 for float16."""
     wide = 'float32' if dtype == 'float16' else dtype
     return [array.astype(wide, copy=False) for array in arrays]
+
+
+def _compute(name, first, second, *others):
+    """Call the function of this name, of oneDNN if it serves these operands."""
+    y = onednn.attempt(getattr(onednn_functions, name), (first, second), *others)
+    return getattr(convolution_arrays, name)(first, second, *others) if y is None else y
 
 
 class ConvolutionFamily(Primitive):
@@ -44,7 +52,7 @@ class Convolution(ConvolutionFamily):
     """x (N, C, *size), W (O, C / groups, *ksize), b (O,) -> y (N, O, *out)."""
 
     def compute(self, x, W, b):
-        return convolution_arrays.convolve(x, W, b, self.windows, self.groups)
+        return _compute('convolve', x, W, b, self.windows, self.groups)
 
     def first_gradient(self, gy, W):
         return self._apply(Deconvolution, gy, W)
@@ -57,7 +65,7 @@ class Deconvolution(ConvolutionFamily):
     """y (N, O, *out), W (O, C / groups, *ksize), b (C,) -> x (N, C, *size)."""
 
     def compute(self, y, W, b):
-        return convolution_arrays.deconvolve(y, W, b, self.windows, self.groups)
+        return _compute('deconvolve', y, W, b, self.windows, self.groups)
 
     def first_gradient(self, gx, W):
         return self._apply(Convolution, gx, W)
@@ -70,7 +78,7 @@ class ConvolutionWeight(ConvolutionFamily):
     """x (N, C, *size), y (N, O, *out) -> W (O, C / groups, *ksize)."""
 
     def compute(self, x, y, b):
-        return convolution_arrays.convolve_weight(x, y, self.windows, self.groups)
+        return _compute('convolve_weight', x, y, self.windows, self.groups)
 
     def first_gradient(self, gW, y):
         return self._apply(Deconvolution, y, gW)

@@ -3,6 +3,8 @@ import math
 
 from minichain.autograd import Primitive
 from minichain.backend import get_array_module
+from minichain.configuration import thread_state
+from minichain.cpu import onednn, onednn_functions
 from minichain.errors import InvalidArgument, InvalidType
 from minichain.functions.windows import Windows, reduce_windows
 from minichain.type_check import expect_float
@@ -62,6 +64,10 @@ class LocalResponseNormalization(Primitive):
 
     def forward(self, arrays):
         self.retain_inputs((0,))
+        y = onednn.attempt(onednn_functions.normalize, arrays, self.n, self.k, self.alpha,
+                           self.beta)
+        if y is not None:
+            return y,
         x = _wide(arrays[0])
         strength = SumNeighbours(self.n).forward((x * x,))[0]
         strength *= self.alpha
@@ -71,6 +77,12 @@ class LocalResponseNormalization(Primitive):
         return y.astype(arrays[0].dtype, copy=False),
 
     def backward(self, indexes, grads):
+        if thread_state.on_arrays:
+            x, = self.get_retained_inputs()
+            gx = onednn.attempt(onednn_functions.normalize_gradient, (x, grads[0]), self.n, self.k,
+                                self.alpha, self.beta)
+            if gx is not None:
+                return gx,
         x, gy = _wide(self.get_retained_inputs()[0]), _wide(grads[0])
         strength = SumNeighbours(self.n).apply((x * x,))[0] * self.alpha + self.k
         scale = InversePower(self.beta).apply((strength,))[0]

@@ -8,6 +8,8 @@ import numpy as np
 
 from minichain.autograd import Primitive, as_array
 from minichain.backend import get_array_module
+from minichain.configuration import thread_state
+from minichain.cpu import onednn, onednn_functions
 from minichain.functions.windows import reduce_windows, slide, taps
 from minichain.type_check import expect_float, expect_ndim
 
@@ -21,10 +23,18 @@ class MaxPooling(Primitive):
     def forward(self, arrays):
         self.retain_inputs((0,))
         self.retain_outputs((0,))
-        xp = get_array_module(*arrays)
-        return reduce_windows(xp.maximum, arrays[0], self.windows, -math.inf),
+        y = onednn.attempt(onednn_functions.max_windows, arrays, self.windows)
+        if y is None:
+            xp = get_array_module(*arrays)
+            y = reduce_windows(xp.maximum, arrays[0], self.windows, -math.inf)
+        return y,
 
     def backward(self, indexes, grads):
+        if thread_state.on_arrays:
+            x, = self.get_retained_inputs()
+            gx = onednn.attempt(onednn_functions.max_windows_gradient, (x, grads[0]), self.windows)
+            if gx is not None:
+                return gx,
         x, y = as_array(self.get_retained_inputs()[0]), as_array(self.get_retained_outputs()[0])
         return scatter_to_winners(grads[0], winners(x, y, self.windows), self.windows),
 
