@@ -14,6 +14,13 @@ from concurrent.futures import ThreadPoolExecutor, wait
 LEAST = 1 << 24   # multiplications below which a second thread does not pay
 
 
+def processors():
+    """Return how many processors this process may use."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @functools.cache
 def _blas():
     """Return the controllers of the BLAS libraries that are loaded; none without the package."""
@@ -26,7 +33,7 @@ def _blas():
 
 @functools.cache
 def _pool():
-    return ThreadPoolExecutor(max(1, len(os.sched_getaffinity(0)) - 1), 'minichain')
+    return ThreadPoolExecutor(max(1, processors() - 1), 'minichain')
 
 
 _sharing = threading.Lock()   # held while work is shared: by one caller, and not from inside it
@@ -39,13 +46,14 @@ def _forget():
     _pool.cache_clear()
 
 
-os.register_at_fork(after_in_child=_forget)
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def count():
     """Return how many threads may compute: as many as BLAS may use, if there are processors."""
     allowed = [library.get_num_threads() for library in _blas()]
-    return min([*allowed, len(os.sched_getaffinity(0))]) if allowed else 1
+    return min(*allowed, processors()) if allowed else 1
 
 
 def share(work, items, cost):

@@ -186,12 +186,17 @@ class Block(NamedTuple):
         y[...] = image[:, :y.shape[2], :y.shape[3]].transpose(0, 3, 1, 2)
 
 
+def _even(number, most):
+    """Return a length, at most ``most``, that cuts a number into nearly equal parts."""
+    return max(1, -(-number // max(1, -(-number // most))))
+
+
 def _blocks(n, out, m, groups, channels):
     """Return the blocks of n results of the shape ``out``; channels: of the wider operand."""
     high, wide = _grid(out, m)
     fit = min(_TILES, _BYTES // (TILE * TILE * 4 * channels))
-    rows = max(1, min(high, fit // wide))
-    images = max(1, fit // (high * wide)) if rows == high else 1
+    rows = _even(high, max(1, fit // wide))
+    images = _even(n, max(1, fit // (high * wide))) if rows == high else 1
     return [Block(slice(i, min(i + images, n)), row, (min(rows, high - row), wide), group)
             for group in range(groups) for i in range(0, n, images)
             for row in range(0, high, rows)]

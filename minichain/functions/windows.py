@@ -5,13 +5,17 @@ image positions
 
     o * stride - pad + tap * dilate,   tap = 0 .. ksize - 1
 """
+import math
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
 from minichain.backend import get_array_module
+from minichain.cpu.threads import share
 from minichain.errors import InvalidArgument, InvalidType
+
+_PLANES_BYTES = 1 << 20   # of an image's planes that are reduced at a time
 
 
 class Windows(NamedTuple):
@@ -201,9 +205,27 @@ def fold(columns, windows, x):
 def reduce_windows(ufunc, x, windows, identity):
     """Return (N, C, *out): ``ufunc`` (maximum or add) over every window of x, padding skipped.
 
-    Axis after axis, by whole-array operations on shifted slices: k + k instead of k * k of them.
-    ``identity`` is the value of a window that sees padding alone.
+    ``identity`` is the value of a window that sees padding alone. On the CPU some planes at a
+    time go through all operations, so that they stay in the cache.
     """
+    lead = x.ndim - len(windows.size)
+    step = max(1, _PLANES_BYTES // max(1, math.prod(windows.size) * x.itemsize))
+    if get_array_module(x) is not np or math.prod(x.shape[:lead]) <= step:
+        return _reduce_axes(ufunc, x, windows, identity)
+    planes = x.reshape(-1, *windows.size)
+    y = np.empty((len(planes), *windows.out), x.dtype)
+
+    def work(parts):
+        for part in parts:
+            y[part] = _reduce_axes(ufunc, planes[part], windows, identity)
+
+    share(work, [slice(i, i + step) for i in range(0, len(planes), step)],
+          y.size * sum(windows.ksize))
+    return y.reshape(*x.shape[:lead], *windows.out)
+
+
+def _reduce_axes(ufunc, x, windows, identity):
+    """Axis after axis, by operations on shifted slices: k + k instead of k * k of them."""
     lead = x.ndim - len(windows.size)
     for axis, (out, k) in enumerate(zip(windows.out, windows.ksize)):
         if k == windows.stride[axis] == 1 and (windows.pad[axis], out) == (0, windows.size[axis]):
