@@ -11,6 +11,8 @@ import numpy as np
 
 from minichain.errors import InvalidArgument
 
+_CHOICES = {'precision': ('float32', 'tf32', 'bf16')}
+
 
 class LocalConfig(threading.local):
     """The switches as the current thread sees them.
@@ -25,6 +27,8 @@ class LocalConfig(threading.local):
             multiplications; results differ by about 1e-5 of the largest one.
         use_onednn: 'auto' takes oneDNN for float32 images on the CPU where it is installed (pip
             install 'minichain[onednn]'), 'never' does not.
+        precision: how a GPU computes: 'float32' (IEEE), 'tf32' or 'bf16'; see gpu/precision.py.
+        deterministic: on a GPU, two runs agree in every bit, at some cost.
         keep_graph_on_report: ``report`` keeps Variables with their graphs.
     """
 
@@ -35,10 +39,12 @@ class LocalConfig(threading.local):
     dtype = np.dtype(np.float32)
     winograd = True
     use_onednn = 'auto'
+    precision = 'float32'
+    deterministic = False
     keep_graph_on_report = False
+    cudnn_deterministic = False   # Chainer's: as deterministic, for what cuDNN computes alone
     # Chainer's switches that scripts set and that have no effect on this ground.
     autotune = False
-    cudnn_deterministic = False
     cudnn_fast_batch_normalization = False
     use_cudnn = 'auto'
     use_cudnn_tensor_core = 'auto'
@@ -56,7 +62,7 @@ class LocalConfig(threading.local):
             print(f'{name:32} {getattr(self, name)!r}')
 
     def __setattr__(self, name, value):
-        _check_name(name)
+        _check(name, value)
         super().__setattr__(name, value)
 
 
@@ -68,7 +74,7 @@ class GlobalConfig:
         return getattr(LocalConfig, name)
 
     def __setattr__(self, name, value):
-        _check_name(name)
+        _check(name, value)
         setattr(LocalConfig, name, value)
 
     def __delattr__(self, name):
@@ -89,6 +95,13 @@ def _check_name(name):
     if not name.startswith(('_', 'user_')) and name not in vars(LocalConfig):
         raise AttributeError(f"config has no switch '{name}'; there are: {', '.join(_names())}; "
                              'a switch of your own begins with user_')
+
+
+def _check(name, value):
+    _check_name(name)
+    if name in _CHOICES and value not in _CHOICES[name]:
+        raise InvalidArgument(f'config.{name} = {value!r}; expected one of '
+                              f'{", ".join(map(repr, _CHOICES[name]))}')
 
 
 config = LocalConfig()

@@ -125,7 +125,7 @@ def test_debug_has_chainers_spellings(clean):
 
 def test_switches_of_chainer_without_effect_here_may_be_set():
     for name, value in (('use_cudnn', 'never'), ('autotune', True), ('use_ideep', 'auto'),
-                        ('cudnn_deterministic', True), ('use_cudnn_tensor_core', 'never')):
+                        ('use_cudnn_tensor_core', 'never')):
         with using_config(name, value):
             assert getattr(config, name) == value
 
@@ -159,3 +159,13 @@ def test_function_hooks_of_a_thread_are_its_own():
         assert minichain.get_function_hooks() == {'mine': hook}
         assert in_another_thread(minichain.get_function_hooks) == {}
     assert minichain.get_function_hooks() == {}
+
+
+@pytest.mark.parametrize('settings', [config, global_config])
+def test_a_precision_that_there_is_not_is_refused_with_those_there_are(settings):
+    assert config.precision == 'float32'
+    with using_config('precision', 'tf32', settings):
+        with pytest.raises(InvalidArgument, match="'fp16'; expected one of 'float32', 'tf32'"):
+            settings.precision = 'fp16'
+        assert settings.precision == 'tf32'
+    assert config.precision == 'float32'
