@@ -1,0 +1,27 @@
+"""Cross entropy of softmax with its gradient: see ``kernels/softmax_cross_entropy.cu``."""
+from minichain.gpu.launcher import kernel, storage
+
+SHARED = 48 * 1024   # bytes in which a block keeps its row
+MOST_BLOCKS = 65536
+
+
+def softmax_cross_entropy(x, labels, losses, scale, error, ignore_label=-1):
+    """Compute losses, and replace scores by gradients:
+
+        losses = log(sum exp(x)) - x[label],   x = scale (softmax(x) - onehot(label))
+
+    Args:
+        x: scores, (N, V), float32 or bfloat16; gradients after. Fast if V is a multiple of 8.
+        labels: from 0 to V - 1, (N,), int32.
+        losses: filled, (N,), float32; 0 for ignored rows.
+        scale: factor of the gradients, (1,), float32, on the device: 1 / (labels that count).
+        error: flag of :func:`~minichain.gpu.error_flag.new_error_flag`; a label that is not there
+            makes its loss NaN and its gradient 0.
+        ignore_label: the label whose loss and gradient are 0.
+    """
+    rows, classes = x.shape
+    kept = min(classes, SHARED // x.itemsize)
+    kernel(f'softmax_cross_entropy_{storage(x)}')(
+        x, labels, losses, scale, error, rows, classes, ignore_label, kept,
+        grid=min(rows, MOST_BLOCKS), block=512 if classes > 2048 else 128,
+        shared=kept * x.itemsize)
