@@ -11,7 +11,7 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 
-LEAST = 1 << 24   # multiplications below which a second thread does not pay
+LEAST = 1 << 23   # multiplications below which a second thread does not pay
 
 
 def processors():

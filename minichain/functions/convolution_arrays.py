@@ -13,15 +13,14 @@ import numpy as np
 
 from minichain.backend import get_array_module
 from minichain.configuration import config
-from minichain.cpu import winograd
-from minichain.cpu.threads import share
+from minichain.cpu import threads, winograd
 from minichain.cpu.workspaces import workspace
 from minichain.functions import depthwise_arrays
 from minichain.functions.windows import Windows, fold, padded, view
 
 _GPU_BYTES = 1 << 29   # of columns at a time: a fair part of a small card
 _CPU_BYTES = 1 << 20   # of columns of some images at a time: about a cache
-_NARROW = 128          # columns below which a product of one image alone is slow
+_NARROW = 128          # columns below which a product alone is slow
 _WIDE = 2048           # columns from which a product gains nothing by more of them
 _ROWS = 512            # rows of columns that are added to an image at a time
 _MANY = 1024           # columns in all from which the gradient of W is faster turned over
@@ -167,7 +166,7 @@ def convolve_weight_by_columns(x, y, windows, groups):
 
 
 def _share(work, x, pieces, cost):
-    return share(work, pieces, cost) if get_array_module(x) is np else [work(pieces)]
+    return threads.share(work, pieces, cost) if get_array_module(x) is np else [work(pieces)]
 
 
 def _parts(x, rows, positions):
@@ -186,12 +185,12 @@ def _parts(x, rows, positions):
 
 def _pieces(x, windows):
     """Return the list of :class:`Piece` in which all windows of images x are worked on."""
-    positions = math.prod(windows.out)
-    rows = x.shape[1] * math.prod(windows.ksize)
-    step, stride = windows.out[0], windows.stride[0]
-    if get_array_module(x) is np and positions > _WIDE and math.prod(windows.ksize) > 1:
-        bands = -(-positions // _WIDE)
-        step = -(-windows.out[0] // min(bands, windows.out[0]))
+    positions, taps = math.prod(windows.out), math.prod(windows.ksize)
+    parts, number = _parts(x, x.shape[1] * taps, positions), 1
+    if get_array_module(x) is np:
+        number = min(-(-threads.count() // max(1, len(parts))), max(1, positions // _NARROW))
+        number = max(number, positions // _WIDE if taps > 1 else 1)
+    step, stride = -(-windows.out[0] // min(number, windows.out[0])), windows.stride[0]
     bands = []
     for begin in range(0, windows.out[0], step):
         out = slice(begin, min(begin + step, windows.out[0]))
@@ -202,8 +201,7 @@ def _pieces(x, windows):
         bands.append((out, seen, windows._replace(
             size=(seen.stop - seen.start, *windows.size[1:]),
             pad=(seen.start - start, *windows.pad[1:]), out=(out.stop - begin, *windows.out[1:]))))
-    return [Piece(part, *band, joined) for part, joined in _parts(x, rows, positions)
-            for band in bands]
+    return [Piece(part, *band, joined) for part, joined in parts for band in bands]
 
 
 def _columns(x, pieces, groups):

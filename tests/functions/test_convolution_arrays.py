@@ -157,7 +157,8 @@ def test_bands_of_an_image_give_what_the_whole_gives(x, W, options, monkeypatch)
 
 
 @pytest.mark.parametrize('groups', [1, 2, 4])
-def test_two_threads_give_what_one_gives(groups, monkeypatch, always):
+@pytest.mark.parametrize('images', [1, 5])
+def test_two_threads_give_what_one_gives(groups, images, monkeypatch, always):
     class Library:
         number = 2
 
@@ -167,10 +168,11 @@ def test_two_threads_give_what_one_gives(groups, monkeypatch, always):
         def set_num_threads(self, number):
             self.number = number
 
-    arrays = real(5, 4, 9, 8), real(4, 4 // groups, 3, 3)
+    arrays = real(images, 4, 17, 16), real(4, 4 // groups, 3, 3)
 
     def function(x, W):
-        return F.convolution_2d(x, W, pad=1, groups=groups)
+        return F.convolution_2d(F.convolution_2d(x, W, pad=1, groups=groups), W, stride=(1, 2),
+                                groups=groups)
 
     alone = gradients(function, arrays)
     parts, share = [], threads.share
@@ -179,7 +181,8 @@ def test_two_threads_give_what_one_gives(groups, monkeypatch, always):
     monkeypatch.setattr(threads, 'processors', lambda: 2)
     monkeypatch.setattr(threads, 'LEAST', 0)
     monkeypatch.setattr(winograd, '_TILES', 4)
-    for module in (ways, winograd, depthwise_arrays):
+    monkeypatch.setattr(depthwise_arrays, '_BYTES', 1)
+    for module in (threads, winograd, depthwise_arrays):
         monkeypatch.setattr(module, 'share', lambda *args: parts.append(share(*args)) or parts[-1])
     for a, b in zip(gradients(function, arrays), alone):
         np.testing.assert_allclose(a, b, atol=1e-4 * abs(b).max())
