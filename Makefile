@@ -34,9 +34,10 @@ test-all: .venv/installed-test
 check: .venv/installed-test
 	$(BIN)/ruff check
 
-# All cases and what they need: .venv/bin/python -m benchmarks --help
+# A few minutes. All cases and what they need: .venv/bin/python -m benchmarks --help. Peers that are
+# to be compared with: .venv/bin/pip install -e '.[peers]'
 bench: .venv/installed
-	$(BIN)/python -m benchmarks tape import
+	$(BIN)/python -m benchmarks --threads 2
 
 clean:
 	rm -rf .venv build dist *.egg-info

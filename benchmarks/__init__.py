@@ -5,6 +5,7 @@ RESULTS.md.
 """
 import os
 
-# One thread each, before NumPy is imported: the ratio shall compare libraries, not schedulers.
+# One thread each, before NumPy is imported, unless --threads says more: the ratio shall compare
+# libraries, not schedulers.
 for _name in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
     os.environ.setdefault(_name, '1')

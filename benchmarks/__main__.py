@@ -3,35 +3,83 @@ import argparse
 import dataclasses
 import importlib
 import json
+import os
 import sys
 import time
 
 from benchmarks import frame
+from benchmarks.machine import THREAD_VARIABLES
+from benchmarks.timing import BUDGET
 from minichain._atomic import write_atomically
 from minichain.errors import InvalidArgument, MinichainError
 
 CASES = {
-    'tape': 'microseconds that the tape costs for each operation, beside eager PyTorch',
+    'tape': 'microseconds that the tape costs for each operation',
+    'caption_step': "steps of train.py's learner, beside nn.LSTM",
+    'lstm_step': 'an LSTM over sequences, forward and backward, beside nn.LSTM',
+    'decode': 'captions by greedy and beam search, beside the same search on torch',
+    'conv': 'single convolutions, forward and backward',
+    'networks': 'CaffeNet, SqueezeNet, GoogLeNet: inference; training of SqueezeNet, a U-Net',
+    'optimizers': 'updates of all parameters, beside torch.optim',
+    'memory': 'peak memory of the caption step and CaffeNet; what stays flat as data grow',
+    'pipeline': 'images per second: reading, preparing, features end to end beside the CNN alone',
     'import': 'seconds that import minichain takes beyond the import of NumPy',
     'loading': 'time and memory to load a network of 244 MB, beside OpenCV',
-    'article_004': "article 004's captioner: what stopped it, beside the same model in PyTorch",
-    'flickr8k': 'scores on real photos, beside PyTorch and baselines (needs --data, --weights)',
+    'article_004': "article 004's captioner: what stopped it, beside the same model in torch",
+    'flickr8k': 'scores on real photos, beside torch and baselines (needs --data, --weights)',
 }
 MODULES = {'import': 'import_time'}
+LONG = ('loading', 'article_004', 'flickr8k')   # run when named: minutes, or data, of their own
+ON_GPU = ('tape', 'conv', 'networks')
+READING = """
+how to read a table:
+  ms p50 (p10-p90)  of minichain: median, and the tenths of the rounds that were quicker or slower.
+                    CPU time with --threads 1, on which other programs have little influence; wall
+                    time otherwise.
+  rate              GFLOP/s by the plain formula, or GB/s, or images/s.
+  % of ceiling      of the matrix product, or the copy, that was measured at the start of the run
+                    with as many threads.
+  / torch           time of minichain / time of eager torch on NCHW tensors, median over pairs of
+                    the same round; in brackets the peer's own median. Below 1 minichain is faster.
+                    channels_last, torch.compile (--compile), onnxruntime, Chainer likewise.
+  no Winograd       the same with config.winograd off: as many multiplications as peers make.
+  oneDNN            the same with the extra minichain[onednn], where it is installed; all other
+                    rows are without it.
+  bar               the ratio aimed at, then a stretch, each with met or MISSED.
+Outputs are compared before the clock starts: what differs is not timed. Libraries run in turns.
+Rounds in which others used cores that were needed are repeated, as many again at most; what is
+disturbed even so is counted in the last column. A peer that is not installed is shown as missing.
+
+examples:
+  python -m benchmarks conv networks --threads 2
+  python -m benchmarks networks --threads 2 --compile --chainer ~/chainer/bin/python
+  python -m benchmarks --threads 2 --json results.json --markdown results.md
+"""
 
 
 def parse_arguments(argv=None):
     """Return the options."""
+    default = [case for case in CASES if case not in LONG]
     parser = argparse.ArgumentParser(
         prog='python -m benchmarks', formatter_class=argparse.RawDescriptionHelpFormatter,
-        description=__doc__.split(':')[0] + '. Each prints one table; a peer that is not '
-                    'installed is\nshown as missing. Ratios are minichain / peer of one run, in '
-                    'turns: below 1, minichain is faster.',
-        epilog='cases:\n' + '\n'.join(f'  {name:12} {what}' for name, what in CASES.items()))
+        description=__doc__.split(':')[0] + '. Each prints one table.',
+        epilog='cases:\n' + '\n'.join(f'  {name:12} {what}' for name, what in CASES.items())
+               + '\n' + READING)
     add = parser.add_argument
-    add('cases', nargs='*', metavar='case', help='which; without any, all of them')
-    add('--quick', action='store_true', help='few rounds and epochs: shows that it runs, no more')
-    add('--json', metavar='FILE', help='write the tables there too')
+    add('cases', nargs='*', metavar='case',
+        help=f'which; without any, {", ".join(default)}')
+    add('--quick', action='store_true', help='few rounds, small data: shows that it runs, no more')
+    add('--seconds', type=float, default=BUDGET, metavar='S',
+        help='for each row, after which no further round begins; five there are in any case '
+             '(default: %(default)g)')
+    add('--threads', type=int, metavar='N',
+        help='threads of BLAS and of every peer (default: OPENBLAS_NUM_THREADS, else 1)')
+    add('--device', default='cpu', metavar='NAME',
+        help=f'cpu, or cuda or cuda:1 for {", ".join(ON_GPU)} (default: %(default)s)')
+    add('--compile', action='store_true', help='torch.compile, too: takes a minute a network')
+    add('--chainer', metavar='PYTHON', help='Python of an environment with Chainer 7.8, a peer')
+    add('--json', metavar='FILE', help='write tables, every second measured and the machine there')
+    add('--markdown', metavar='FILE', help='write the tables there as Markdown')
     add('--data', metavar='FOLDER', help='flickr8k: captions and images in the Flickr8k layout')
     add('--weights', metavar='FILE', help='flickr8k: squeezenet_v1.0.caffemodel')
     add('--cache', metavar='FOLDER', default='result/features',
@@ -40,7 +88,20 @@ def parse_arguments(argv=None):
     unknown = [case for case in options.cases if case not in CASES]
     if unknown:
         parser.error(f'no case {", ".join(unknown)}; there are {", ".join(CASES)}')
+    if options.threads is not None and options.threads < 1:
+        parser.error(f'--threads: 1 or more expected, got {options.threads}')
+    elsewhere = [case for case in options.cases if case not in ON_GPU]
+    if options.device != 'cpu' and elsewhere:
+        parser.error(f'--device {options.device}: {", ".join(ON_GPU)} run there, '
+                     f'not {", ".join(elsewhere)}')
+    options.cases = options.cases or (default if options.device == 'cpu' else list(ON_GPU))
     return options
+
+
+def start_again_with(threads, arguments):
+    """Run this program with another number of threads, which BLAS reads when it is loaded."""
+    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
+    os.execve(sys.executable, [sys.executable, '-m', 'benchmarks', *arguments], environment)
 
 
 def run(case, options):
@@ -51,19 +112,34 @@ def run(case, options):
     return table
 
 
+def write(options, machine, tables):
+    """Write the files that were asked for."""
+    if options.json:
+        found = {'machine': machine, 'quick': options.quick, 'threads': frame.n_threads(),
+                 'device': options.device,
+                 'ceilings': dataclasses.asdict(frame.ceilings(options.quick)),
+                 'tables': {case: dataclasses.asdict(table) for case, table in tables.items()}}
+        write_atomically(options.json, (json.dumps(found, indent=1) + '\n').encode())
+    if options.markdown:
+        parts = [f'{machine}\n\n{frame.ceilings(options.quick)}',
+                 *(f'## {case}\n\n{table.markdown()}' for case, table in tables.items())]
+        write_atomically(options.markdown, ('\n\n'.join(parts) + '\n').encode())
+
+
 def main(argv=None):
     """Run cases, print their tables."""
     options = parse_arguments(argv)
+    if options.threads not in (None, frame.n_threads()):
+        start_again_with(options.threads, sys.argv[1:] if argv is None else argv)
     machine = frame.describe_machine()
-    print(machine)
+    print(f'{machine}\n{frame.ceilings(options.quick)}', flush=True)
+    if options.quick:
+        print('--quick: small data and few rounds; no bar is judged by these figures')
     tables = {}
-    for case in options.cases or CASES:
+    for case in options.cases:
         tables[case] = run(case, options)
         print(f'\n=== {case} ({tables[case].seconds:.0f} s)\n{tables[case]}', flush=True)
-    if options.json:
-        found = {'machine': machine, 'quick': options.quick,
-                 'tables': {case: dataclasses.asdict(table) for case, table in tables.items()}}
-        write_atomically(options.json, (json.dumps(found, indent=1) + '\n').encode())
+        write(options, machine, tables)     # after each, so that an interruption loses one
 
 
 if __name__ == '__main__':

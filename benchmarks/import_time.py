@@ -36,8 +36,9 @@ def run(options):
         median = statistics.median(wall)
         table.add(module, median, min(wall), statistics.median(cpu),
                   verdict(median, BAR) if module == 'minichain' else None)
+        table.raw[module] = {'wall': wall, 'cpu': cpu}
     if 'torch' not in modules:
         cell, note = missing('torch')
         table.add('torch', cell, cell, cell, None)
-        table.notes.append(note)
+        table.note(note)
     return table

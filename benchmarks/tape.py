@@ -1,13 +1,23 @@
 """What does the tape cost? Small arrays, so that the arithmetic itself costs next to nothing."""
-import statistics
-
 import numpy as np
 
-from benchmarks.frame import Table, compare, find_peer, missing, time_in_turns, verdict
+from benchmarks import remote
+from benchmarks.comparison import (
+    CHAINER,
+    TORCH,
+    Computation,
+    add_row,
+    explain_missing,
+    make_table,
+    remotes,
+)
+from benchmarks.frame import find_peer
+from benchmarks.variants import PLAIN
 from minichain import Variable
+from minichain.backend import get_device
 
 OPERATIONS = 1000
-BAR, STRETCH = 1.25, .8
+BARS = {TORCH: (1.25, .8), CHAINER: (.5,)}
 
 
 def chain(x, y):
@@ -18,47 +28,43 @@ def chain(x, y):
     return y
 
 
-def ours():
+def ours(device='cpu'):
     """Forward and backward on minichain."""
-    x = Variable(np.full((4, 4), .5, 'float32'))
+    xp = get_device(device).xp
+    x = Variable(xp.full((4, 4), .5, 'float32'))
     y = chain(x, x)
-    y.grad = np.ones((4, 4), 'float32')
+    y.grad = xp.ones((4, 4), 'float32')
     y.backward()
     return x.grad
 
 
-def with_torch(torch):
+def with_torch(torch, device='cpu'):
     """Return the same on eager PyTorch."""
+    place = 'cpu' if device == 'cpu' else 'cuda'
+
     def function():
-        x = torch.full((4, 4), .5, requires_grad=True)
+        x = torch.full((4, 4), .5, requires_grad=True, device=place)
         y = chain(x, x)
-        y.backward(torch.ones(4, 4))
-        return x.grad.numpy()
+        y.backward(torch.ones(4, 4, device=place))
+        return x.grad
     return function
 
 
 def run(options):
     """Return the Table."""
-    table = Table('Forward + backward of 1,000 operations on 4 x 4 float32 arrays, all checks on: '
-                  'CPU time',
-                  ['library', 'us/operation, median', 'least', 'ratio, median', 'least', 'bar',
-                   'stretch'])
+    peers = [TORCH, CHAINER]
+    table = make_table('Forward + backward of 1,000 operations on 4 x 4 arrays, all checks on: '
+                       'milliseconds are microseconds an operation', peers)
     torch = find_peer('torch')
-    functions = {'minichain': ours}
+    functions = {PLAIN: lambda: ours(options.device)}
     if torch is not None:
-        functions['torch'] = with_torch(torch)
-        np.testing.assert_allclose(ours(), functions['torch'](), rtol=1e-4)
-    seconds = time_in_turns(functions, rounds=3 if options.quick else 41)
-    found = {name: (statistics.median(times) / OPERATIONS * 1e6, min(times) / OPERATIONS * 1e6)
-             for name, times in seconds.items()}
-    if torch is None:
-        cell, note = missing('torch')
-        table.add('minichain', *found['minichain'], cell, cell, f'{BAR:g}', f'{STRETCH:g}')
-        table.add('torch', cell, cell, None, None, None, None)
-        table.notes.append(note)
-    else:
-        ratio, least = compare(seconds['minichain'], seconds['torch'])
-        table.add('minichain', *found['minichain'], ratio, least, verdict(ratio, BAR),
-                  verdict(ratio, STRETCH))
-        table.add(f'torch {torch.__version__}', *found['torch'], None, None, None, None)
+        functions[TORCH] = with_torch(torch, options.device)
+    with remotes() as opened:
+        functions.update(remote.chainer_function(
+            table, options, {'kind': 'tape', 'operations': OPERATIONS}, {'x': np.zeros(1)},
+            opened))
+        add_row(table, peers, Computation(
+            'y = y * x, y = y + x', '4x4', functions, BARS, OPERATIONS, 'operations', rounds=41),
+            options)
+    explain_missing(table, peers, options)
     return table

@@ -6,14 +6,38 @@ import types
 import numpy as np
 import pytest
 
+import minichain.functions as F
+import minichain.links as L
 from benchmarks import __main__ as main
-from benchmarks import article_004, flickr8k, frame, import_time, neighbours, tape
+from benchmarks import (
+    article_004,
+    comparison,
+    conv,
+    flickr8k,
+    frame,
+    fresh,
+    import_time,
+    machine,
+    memory,
+    memory_probes,
+    neighbours,
+    networks,
+    pipeline,
+    remote,
+    tape,
+    timing,
+    variants,
+)
 from benchmarks.learners import MinichainLearner, make_learners
+from minichain import Sequential, config
+from minichain.image import Preprocessing
 from minichain.packing import pack
 from minichain.vocabulary import BOS, EOS
 from models.caption_generator import CaptionGenerator
 
-QUICK = types.SimpleNamespace(quick=True, data=None, weights=None, cache=None)
+QUICK = types.SimpleNamespace(quick=True, data=None, weights=None, cache=None, device='cpu',
+                              compile=False, chainer=None, seconds=6.)
+QUIET = {'load': lambda of_children: 0.}     # nobody else uses the machine
 
 
 @pytest.fixture
@@ -37,12 +61,83 @@ def test_a_row_of_another_width_is_refused():
         frame.Table('?', ['a', 'b']).add(1)
 
 
+def test_a_table_is_written_as_markdown_with_its_notes_as_a_list():
+    table = frame.Table('How fast?', ['library', 'us | s'], notes=['a note'])
+    table.add('minichain', 1.5)
+    assert table.markdown().splitlines() == [
+        'How fast?', '', '| library | us \\| s |', '| --- | ---: |', '| minichain | 1.5 |', '',
+        '- a note']
+
+
 def test_functions_are_timed_in_turns_and_the_first_call_is_not_counted():
     calls, now = [], iter(range(1000))
     seconds = frame.time_in_turns({'a': lambda: calls.append('a'), 'b': lambda: calls.append('b')},
-                                  rounds=2, clock=lambda: next(now))
+                                  rounds=2, clock=lambda: next(now), **QUIET)
     assert calls == ['a', 'b', 'a', 'b', 'b', 'a']
     assert seconds == {'a': [1, 1], 'b': [1, 1]}
+
+
+def test_what_is_quick_is_called_often_enough_to_be_timed(monkeypatch):
+    monkeypatch.setattr(timing, 'SHORTEST', 10.)
+    calls, now = [], [0.]
+
+    def step():
+        calls.append(now[0])
+        now[0] += 4.
+    seconds = frame.time_in_turns({'a': step}, 1, clock=lambda: now[0], **QUIET)
+    assert len(calls) == 1 + 3 and seconds == {'a': [4.]}
+
+
+@pytest.mark.parametrize('loads, kept, repeated, disturbed', [
+    ([0., 9., 9., 0.], [0, 3], 2, 0),            # two rounds of four were quiet
+    ([9., 7., 8., 9.], [1, 2], 2, 2),            # none was: the least disturbed are reported
+    ([None, None], [0, 1], 0, 0)])               # not known
+def test_disturbed_rounds_are_repeated_up_to_a_bound(monkeypatch, loads, kept, repeated,
+                                                     disturbed):
+    monkeypatch.setattr(timing, 'WINDOW', 0.)
+    now, marks = [0.], iter([100, 0, 1, 2, 3])
+
+    def step():         # round k takes 100 + k seconds, after a first call
+        now[0] += 100 + next(marks)
+    answers = iter([0., *loads])
+    seconds = frame.time_in_turns({'a': step}, 2, lambda: now[0],
+                                  load=lambda of_children: next(answers))
+    assert seconds['a'] == [100 + k for k in kept]
+    assert (seconds.repeated, seconds.disturbed) == (repeated, disturbed)
+    assert seconds.foreign == [loads[k] for k in kept]
+
+
+def test_a_budget_ends_the_rounds_but_not_before_five(monkeypatch):
+    monkeypatch.setattr(timing, 'WINDOW', 0.)
+    for rounds, expected in (3, 3), (9, 5):
+        seconds = frame.time_in_turns({'a': lambda: None}, rounds, iter(range(99)).__next__,
+                                      budget=0., load=lambda of_children: 9.)
+        assert len(seconds['a']) == seconds.disturbed == expected
+
+
+def test_a_gpu_is_waited_for_before_the_clock_is_read():
+    order = []
+    timing.one_turn(lambda: order.append('call'), 2, lambda: order.append('clock') or 0.,
+                    lambda: order.append('finish'))
+    assert order == ['clock', 'call', 'call', 'finish', 'clock']
+
+
+def test_others_use_what_the_machine_was_busy_with_less_our_own(monkeypatch):
+    reads = iter([(10., 50., 5.), (12., 53., 6.), (14., 54., 7.)])
+    monkeypatch.setattr(machine.ForeignLoad, '_read', lambda self: next(reads))
+    load = machine.ForeignLoad()
+    assert load.take(of_children=.5) == .75 and load.take() == 0.
+
+
+def test_the_ceilings_are_of_a_product_and_of_a_copy():
+    found = machine.ceilings(quick=True)
+    assert found.gflops > 1 and found.gbytes > .5
+    assert f'sgemm {found.gflops:.0f} GFLOP/s' in str(found)
+
+
+def test_the_quantiles_of_rounds_are_among_them():
+    values = [3., 1., 2., 5., 4.]
+    assert [frame.quantile(values, part) for part in (0, .5, .9, 1)] == [1., 3., 5., 5.]
 
 
 def test_ratios_are_of_pairs_of_a_round():
@@ -58,12 +153,133 @@ def test_a_peer_that_is_not_installed_is_none(no_torch):
     assert 'no torch' in frame.describe_machine()
 
 
+# A row -------------------------------------------------------------------------------------------
+
+def measure_row(functions, **settings):
+    table = comparison.make_table('?', ['torch', 'other'])
+    comparison.add_row(table, ['torch', 'other'], comparison.Computation(
+        'double', '3', functions, **settings), QUICK)
+    return dict(zip(table.columns, table.rows[0])), table
+
+
+def test_a_row_has_rate_ceiling_ratios_and_bars(monkeypatch):
+    rounds = [(0., {'minichain': 2., 'other': 4.}), (0., {'minichain': 1., 'other': 4.}),
+              (9., {'minichain': 3., 'other': 4.})]
+    monkeypatch.setattr(comparison, 'time_in_turns', lambda functions, times, budget:
+                        timing.choose(functions, rounds, 3, 'wall'))
+    monkeypatch.setattr(comparison, 'ceilings', lambda quick: machine.Ceilings(100., 10.))
+    row, table = measure_row({'minichain': lambda: np.ones(3), 'other': lambda: np.ones(3)},
+                             bars={'other': (.6, .4), 'torch': (1,)}, work=20e9)
+    assert row['ms p50 (p10-p90)'] == '2000 (1000-3000)'
+    assert (row['rate'], row['% of ceiling']) == ('10 GFLOP/s', '10%')
+    assert row['/ other'] == '0.50 (4000 ms)' and row['bar'] == 'other 0.6 met, 0.4 MISSED'
+    assert row['disturbed'] == '1 of 3'
+    assert table.raw['double 3']['seconds']['other'] == [4., 4., 4.]
+
+
+def test_every_way_of_minichain_has_a_row_with_bars_of_its_own():
+    table = comparison.make_table('?', ['other'])
+    functions = dict.fromkeys(('other', 'minichain', 'oneDNN'), lambda: np.ones(3))
+    comparison.add_row(table, ['other'], comparison.Computation(
+        'double', '3', functions, {'other': (1e9,)}, bars_of={'oneDNN': {'other': (0,)}}), QUICK)
+    assert [(row[0], row[-2]) for row in table.rows] == [
+        ('double', 'other 1e+09 met'), ('double; oneDNN', 'other 0 MISSED')]
+
+
+def test_a_peer_whose_outputs_differ_or_that_fails_is_not_timed():
+    def fail():
+        raise ValueError('no such layer')
+    row, table = measure_row({'minichain': lambda: [np.ones(3), 2.], 'torch': fail,
+                              'other': lambda: [np.array([1, 1, 1.1]), 2.]})
+    assert row['/ torch'] == row['/ other'] == 'not timed' and row['bar'] is None
+    assert any('differ by 0.091' in note for note in table.notes)
+    assert any('no such layer' in note for note in table.notes)
+
+
+def test_outputs_of_another_shape_or_number_or_with_nan_differ():
+    one, gap = np.ones((2, 1)), comparison.largest_gap
+    assert gap([one], [one]) == 0 and gap([one], [one[:, 0]]) == gap([one], [one, one]) == np.inf
+    assert not gap([one * np.nan], [one]) <= 1
+
+
+def test_a_peer_that_is_not_installed_is_missing_in_its_column(no_torch):
+    row, table = measure_row({'minichain': lambda: 1.})
+    assert row['/ torch'] == 'missing' and row['/ other'] is None
+
+
+WORKER = """
+import json, sys, numpy
+folder, calls = sys.argv[1], 0
+job = json.load(open(folder + '/job.json'))
+if job['kind'] == 'broken':
+    raise ImportError('no chainer here')
+x = numpy.load(folder + '/arrays.npz')['x']
+numpy.savez(folder + '/outputs.npz', 2 * x, x[0])
+print('"ready"', flush=True)
+for line in sys.stdin:
+    calls += int(line)
+    print(json.dumps([calls, calls / 2]), flush=True)
+"""
+
+
+def test_a_function_in_another_process_gives_its_outputs_and_its_times(tmp_path, monkeypatch):
+    (tmp_path / 'worker.py').write_text(WORKER)
+    monkeypatch.setattr(remote, 'WORKER', str(tmp_path / 'worker.py'))
+    function = remote.RemoteFunction(sys.executable, {'kind': 'double'}, {'x': np.arange(3.)})
+    assert [array.tolist() for array in function()] == [[0, 2, 4], 0]
+    assert function.time(2) == (2, 1.) and timing.one_turn(function, 3, None, None) == (5, 2.5)
+    function.close()
+
+
+def test_a_process_without_chainer_is_a_note(tmp_path, monkeypatch):
+    (tmp_path / 'worker.py').write_text(WORKER)
+    monkeypatch.setattr(remote, 'WORKER', str(tmp_path / 'worker.py'))
+    options = types.SimpleNamespace(chainer=sys.executable, device='cpu')
+    for python in sys.executable, str(tmp_path / 'none'):
+        table, options.chainer = frame.Table('?', []), python
+        assert remote.chainer_function(table, options, {'kind': 'broken'}, {}, []) == {}
+        assert table.notes[0].startswith('Chainer does not run: ')
+    assert remote.chainer_function(table, QUICK, {}, {}, []) == {}
+
+
+def test_a_function_runs_in_a_fresh_process():
+    found = fresh.call('fresh', 'memory', 'VmHWM')
+    assert 5 < found < 10_000
+    with pytest.raises(RuntimeError, match='no_such'):
+        fresh.call('fresh', 'no_such')
+
+
 # The command line --------------------------------------------------------------------------------
 
 def test_an_unknown_case_ends_with_the_names_of_those_there_are(capsys):
     with pytest.raises(SystemExit):
         main.main(['tap'])
-    assert 'no case tap; there are tape, import, article_004, flickr8k' in capsys.readouterr().err
+    assert f'no case tap; there are {", ".join(main.CASES)}' in capsys.readouterr().err
+
+
+def test_without_a_case_those_run_that_need_nothing_and_take_no_hour():
+    assert main.parse_arguments([]).cases == [
+        case for case in main.CASES if case not in ('loading', 'article_004', 'flickr8k')]
+    assert main.parse_arguments(['--device', 'cuda']).cases == ['tape', 'conv', 'networks']
+
+
+@pytest.mark.parametrize('arguments, reason', [
+    (['--threads', '0'], '1 or more expected, got 0'),
+    (['memory', '--device', 'cuda'], 'not memory')])
+def test_options_that_make_no_sense_are_refused(arguments, reason, capsys):
+    with pytest.raises(SystemExit):
+        main.parse_arguments(arguments)
+    assert reason in capsys.readouterr().err
+
+
+def test_another_number_of_threads_starts_python_again(monkeypatch):
+    started = []
+    monkeypatch.setattr(main.os, 'execve', lambda *given: started.append(given) or exit())
+    with pytest.raises(SystemExit):
+        main.main(['tape', '--threads', '7'])
+    (_, command, environment), = started
+    assert command[1:] == ['-m', 'benchmarks', 'tape', '--threads', '7']
+    assert environment['OPENBLAS_NUM_THREADS'] == environment['OMP_NUM_THREADS'] == '7'
 
 
 def test_every_case_is_explained_and_can_be_imported(capsys):
@@ -75,12 +291,15 @@ def test_every_case_is_explained_and_can_be_imported(capsys):
 
 
 def test_tables_are_printed_and_written_as_json(tmp_path, capsys):
-    main.main(['tape', '--quick', '--json', str(tmp_path / 'found.json')])
+    main.main(['tape', '--quick', '--json', str(tmp_path / 'found.json'),
+               '--markdown', str(tmp_path / 'found.md')])
     printed, found = capsys.readouterr().out, json.loads((tmp_path / 'found.json').read_text())
     assert '=== tape' in printed and found['quick'] and found['machine'] in printed
     table = found['tables']['tape']
-    assert table['rows'][0][0] == 'minichain' and len(table['rows'][0]) == len(table['columns'])
-    assert table['rows'][0][1] > 0
+    assert len(table['rows'][0]) == len(table['columns']) and found['ceilings']['gflops'] > 0
+    (raw,) = table['raw'].values()
+    assert len(raw['seconds']['minichain']) == len(raw['foreign']) == 3
+    assert '| y = y * x, y = y + x | 4x4 |' in (tmp_path / 'found.md').read_text()
 
 
 # The cases ---------------------------------------------------------------------------------------
@@ -92,8 +311,9 @@ def test_the_tape_multiplies_and_adds_in_turns():
 
 def test_a_missing_peer_is_shown_as_missing(no_torch):
     table = tape.run(QUICK)
-    assert table.rows[1][:2] == ['torch', 'missing'] and 'not installed' in table.notes[0]
-    assert isinstance(table.rows[0][1], float)
+    row = dict(zip(table.columns, table.rows[0]))
+    assert row['/ torch'] == 'missing' and 'torch is missing: pip install torch' in table.notes
+    assert float(row['ms p50 (p10-p90)'].split()[0]) > 0 and row['bar'] is None
 
 
 def test_import_is_timed_in_a_fresh_interpreter_without_numpy_itself(monkeypatch, no_torch):
@@ -103,6 +323,134 @@ def test_import_is_timed_in_a_fresh_interpreter_without_numpy_itself(monkeypatch
     table = import_time.run(QUICK)
     assert table.rows[0] == ['minichain', .25, .25, .1, '0.2 MISSED']
     assert table.rows[1][1] == 'missing'
+
+
+def test_ways_differ_in_their_switches_and_leave_them_as_they_were(monkeypatch):
+    monkeypatch.setattr(variants.onednn, 'installed', lambda: True)
+    before = config.use_onednn, config.winograd
+    ways = variants.in_all_ways(lambda: lambda: (config.use_onednn, config.winograd))
+    assert {way: function() for way, function in ways.items()} == {
+        'minichain': ('never', True), 'no Winograd': ('never', False), 'oneDNN': ('auto', True)}
+    assert (config.use_onednn, config.winograd) == before
+    assert list(variants.in_all_ways(lambda: None, 'cuda')) == ['minichain']
+
+
+@pytest.mark.parametrize('backward', [False, True])
+def test_convolutions_of_both_libraries_are_the_same(backward):
+    torch = pytest.importorskip('torch', reason='compares with PyTorch (extra peers)')
+    layer = conv.Layer('5x5/2', 2, 4, 9, 6, 5, 2, 1, 2)
+    arrays = layer.make_arrays()
+    ours = comparison.as_arrays(conv.ours(layer, arrays, backward)())
+    assert [array.shape for array in ours][:1] == [arrays[3].shape] == [(2, 6, 4, 4)]
+    assert len(ours) == (4 if backward else 1)
+    for how in comparison.TORCH, comparison.CHANNELS_LAST:
+        theirs = conv.with_torch(torch, layer, arrays, backward, QUICK, how)()
+        assert comparison.largest_gap(ours, comparison.as_arrays(theirs)) < 1e-5
+
+
+def test_operations_of_a_convolution_are_counted_by_hand():
+    # 2 images, 6 channels of 4 x 4, each of 2 channels of 5 x 5, a product and a sum
+    assert conv.Layer('', 2, 4, 9, 6, 5, 2, 1, 2).operations() == 2 * 6 * 16 * 2 * 25 * 2
+
+
+def test_operations_of_a_network_are_those_of_its_layers():
+    class Net(Sequential):
+        def forward(self, x, layers):
+            return super().forward(x)
+    net = Net(L.Convolution2D(2, 3, 3), F.relu, L.Deconvolution2D(3, 1, 2, 2), L.Linear(64, 5))
+    x = np.ones((1, 2, 6, 6), 'float32')
+    convolution, deconvolution, linear = 3 * 16 * 2 * 9, 3 * 16 * 1 * 4, 64 * 5
+    assert networks.count_operations(net, x, 'y') == 2 * (convolution + deconvolution + linear)
+
+
+@pytest.mark.parametrize('name, layer, side', [
+    ('squeezenet', 'pool10', 63), ('unet', 'last', 8), ('googlenet', 'loss3_fc', 224),
+    pytest.param('caffenet', 'fc7', 227, marks=pytest.mark.slow)])
+def test_networks_of_both_libraries_are_the_same(name, layer, side, tmp_path):
+    pytest.importorskip('torch', reason='compares with PyTorch (extra peers)')
+    net, x = networks.make_network(name), networks.images(1, side)
+    ours = comparison.as_arrays(networks.infer(net, layer, x)())
+    others = networks.infer_elsewhere(name, net, layer, x, QUICK, str(tmp_path))
+    assert {'torch', 'channels_last'} <= set(others)
+    for function in others.values():
+        theirs = comparison.as_arrays(function())
+        assert np.ptp(theirs[0]) > 1e-3 and comparison.largest_gap(ours, theirs) < 1e-4
+
+
+def test_steps_of_training_are_the_same_one_after_the_other():
+    torch = pytest.importorskip('torch', reason='compares with PyTorch (extra peers)')
+    net, x = networks.make_network('unet'), networks.images(2, 16)
+    weights = {path: array.copy() for path, array in networks.weights_of(net).items()}
+    t = np.random.RandomState(0).randint(4, size=(2, 16, 16)).astype('int32')
+    ours = networks.train(net, 'last', x, t)
+    theirs = networks.train_with_torch(torch, 'unet', weights, x, t, QUICK)
+    before = comparison.as_arrays(ours())
+    assert comparison.largest_gap(before, comparison.as_arrays(theirs())) < 1e-4
+    for _ in range(5):
+        after = comparison.as_arrays(ours())
+        assert comparison.largest_gap(after, comparison.as_arrays(theirs())) < 1e-3
+    assert after[0] < before[0]
+
+
+def test_tables_of_convolutions_and_networks_have_a_row_for_each(monkeypatch, no_torch):
+    monkeypatch.setattr(conv, 'LAYERS', [conv.Layer('3x3', 1, 2, 5, 2, 3, bars=((.5,), (.6,)))])
+    monkeypatch.setattr(variants.onednn, 'installed', lambda: False)
+    assert [row[0] for row in conv.run(QUICK).rows] == [
+        '3x3, forward', '3x3, forward; no Winograd', '3x3, forward + backward',
+        '3x3, forward + backward; no Winograd']
+    monkeypatch.setattr(networks, 'INFERENCE', {'squeezenet': ('pool10', 63, {1: ((), (), ())})})
+    monkeypatch.setattr(networks, 'TRAINING', {'unet': ('last', 8, 1, 4)})
+    table = networks.run(QUICK)
+    assert [row[0] for row in table.rows[::2]] == ['squeezenet to pool10', 'unet: training step']
+    assert 'torch is missing: pip install torch' in table.notes
+
+
+def test_memory_is_judged_by_what_fresh_processes_say(monkeypatch):
+    def call(module, function, *arguments):
+        assert module == 'memory_probes'
+        if function == 'captions':
+            return {'us_per_token': [9., 2., 2., 2., 2., 3.], 'memory': [1., 50., 50., 50., 50.,
+                                                                         51.]}
+        if function == 'stream':
+            return {'peak': arguments[1] / 10, 'check': 0}
+        return {'peak': 60. if arguments[0] == 'minichain' else 100.,
+                'check': 1. if arguments[0] == 'minichain' else 1.1}
+    monkeypatch.setattr(fresh, 'call', call)
+    monkeypatch.setattr(memory, 'find_peer', lambda name: name)
+    table = memory.run(QUICK)
+    rows = {row[0]: row[-2:] for row in table.rows}
+    assert rows['caption step'] == [.6, '0.7 met, 0.5 MISSED']
+    assert rows['CaffeNet to fc7'] == [.6, '1 met, 0.8 met']
+    assert rows['cost of epochs'] == [1.5, '1.1 MISSED'] and rows['cost of captions'][0] == 1.
+    assert rows['memory of epochs'] == [1.02, '1.1 met']
+    assert rows['streaming'] == [10., '48.0 batches more, 4 MISSED']
+    assert any('different results' in note for note in table.notes)
+
+
+def test_probes_of_memory_learn_the_same_in_both_libraries():
+    pytest.importorskip('torch', reason='compares with PyTorch (extra peers)')
+    ours, theirs = (memory_probes.learn(library, 30, 8, 4) for library in ('minichain', 'torch'))
+    assert ours == pytest.approx(theirs, rel=1e-5) and ours < np.log(30)
+
+
+def test_probes_count_every_caption_and_every_image(tmp_path):
+    found = memory_probes.captions(70, 2)
+    assert len(found['us_per_token']) == len(found['memory']) == 2
+    assert min(found['us_per_token']) > 0
+    pipeline.write_photos(tmp_path, 2)
+    assert memory_probes.stream(str(tmp_path), 5)['check'] == 5
+
+
+def test_photos_are_prepared_as_by_a_loop_over_pillow(tmp_path):
+    names = pipeline.write_photos(tmp_path, 2)
+    paths, preprocessing = [str(tmp_path / name) for name in names], Preprocessing(
+        (pipeline.SIDE,) * 2, 'BGR', (104, 117, 123))
+    ours, theirs, threaded = (
+        pipeline.prepare_all(prepare, paths, preprocessing, threads)() for prepare, threads in (
+            (pipeline.prepare_by_minichain, None), (pipeline.prepare_by_pillow, None),
+            (pipeline.prepare_by_minichain, 2)))
+    assert abs(ours - theirs).mean() < 2 and ours.std() > 20
+    np.testing.assert_array_equal(ours, threaded)
 
 
 def test_article_captions_are_reproducible_and_follow_their_law():
@@ -252,7 +600,7 @@ def test_flickr8k_without_data_says_what_it_needs():
 
 
 def test_the_package_runs_as_a_command_with_one_thread():
-    done = subprocess.run([sys.executable, '-m', 'benchmarks', 'flickr8k'], capture_output=True,
-                          text=True, cwd=import_time.ROOT)
+    done = subprocess.run([sys.executable, '-m', 'benchmarks', 'flickr8k', '--quick'], text=True,
+                          capture_output=True, cwd=import_time.ROOT)
     assert done.returncode == 0 and 'missing' in done.stdout, done.stderr
-    assert '1 BLAS thread' in done.stdout
+    assert '1 BLAS thread,' in done.stdout

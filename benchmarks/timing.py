@@ -1,0 +1,123 @@
+"""Timing in turns, in rounds that others did not disturb."""
+import math
+import statistics
+import time
+
+from benchmarks.machine import ForeignLoad, n_cores, n_threads
+
+SHORTEST = .02      # seconds of a turn: what is quicker is called several times
+WINDOW = .2         # seconds over which the load is judged, which the kernel counts in 1/100 s
+FEWEST = 5          # rounds that are measured, however long they take
+BUDGET = 6.         # seconds after which no further round begins
+PAUSE = .03         # seconds before a turn, in which threads of another library stop spinning
+
+
+class Seconds(dict):
+    """Seconds of a call, dict name -> list, one a round.
+
+    Attributes:
+        foreign: cores that others used in each round; None where it is not known.
+        repeated: rounds that were disturbed and measured again.
+        disturbed: rounds that are here although they were disturbed.
+        clock: 'wall' or 'CPU'.
+    """
+
+    foreign, repeated, disturbed, clock = (), 0, 0, 'wall'
+
+    def to_dict(self):
+        """Return all of it for JSON."""
+        return {'seconds': dict(self), **vars(self)}
+
+
+def default_clock():
+    """Return the clock that is read: CPU time of this process for one thread, else wall time."""
+    return time.process_time if n_threads() == 1 else time.perf_counter
+
+
+def is_disturbed(foreign):
+    """Whether others used so many cores that fewer were left than there are threads."""
+    threads = n_threads()
+    return foreign is not None and foreign > max(0, n_cores() - threads) + .1 * threads
+
+
+def time_in_turns(functions, rounds, clock=None, finish=None, load=None, budget=BUDGET):
+    """Time functions in turns, so that what else the machine does hits all of them alike.
+
+    Rounds that others disturbed are repeated, as many as asked for at most, while the budget
+    lasts; then the least disturbed ones are returned.
+
+    Args:
+        functions: dict name -> function without arguments, or an object with ``time(n)``, which
+            calls itself n times and returns (wall seconds, CPU seconds), as RemoteFunction.
+        rounds: how often each has its turn, after a call that is not counted; each round begins
+            with another one.
+        clock: process_time, the CPU time of this process, or perf_counter, wall time; None: the
+            first for one thread, the second for more.
+        finish: function called before the clock is read: waits for a GPU; None: nothing to wait
+            for.
+        load: function of the CPU seconds of other processes of ours that returns the cores that
+            others used since it was called last; None asks the kernel.
+        budget: seconds after which no further round begins, once there are five, or ``rounds``.
+    Returns:
+        Seconds, of one call.
+    """
+    clock = clock or default_clock()
+    load = load or ForeignLoad().take
+    names, repeats, tried = list(functions), {}, []
+    for name, function in functions.items():
+        spent, _ = one_turn(function, 1, clock, finish)
+        repeats[name] = max(1, math.ceil(SHORTEST / max(spent, 1e-6)))
+    load(0.)
+    end = time.perf_counter() + budget
+    while (len(tried) < 2 * rounds and sum(not is_disturbed(each) for each, _ in tried) < rounds
+           and (len(tried) < min(FEWEST, rounds) or time.perf_counter() < end)):
+        found, of_children, start = [], 0., time.perf_counter()
+        while not found or (len(found) + len(tried) < rounds
+                            and time.perf_counter() - start < WINDOW):
+            turn = (len(tried) + len(found)) % len(names)
+            seconds = {}
+            for name in names[turn:] + names[:turn]:
+                time.sleep(PAUSE if n_threads() > 1 else 0)
+                spent, cpu = one_turn(functions[name], repeats[name], clock, finish)
+                seconds[name] = spent / repeats[name]
+                of_children += cpu
+            found.append(seconds)
+        foreign = load(of_children)
+        tried += [(foreign, seconds) for seconds in found]
+    return choose(names, tried, rounds, 'CPU' if clock is time.process_time else 'wall')
+
+
+def one_turn(function, n_calls, clock, finish):
+    """Return (seconds by the clock, CPU seconds of another process) of some calls."""
+    if hasattr(function, 'time'):
+        wall, cpu = function.time(n_calls)
+        return (cpu if clock is time.process_time else wall), cpu
+    start = clock()
+    for _ in range(n_calls):
+        function()
+    if finish is not None:
+        finish()
+    return clock() - start, 0.
+
+
+def choose(names, tried, rounds, clock):
+    """Return the Seconds of the least disturbed rounds of ``tried``, (load, {name: seconds})."""
+    order = sorted(range(len(tried)), key=lambda i: (is_disturbed(tried[i][0]), tried[i][0] or 0.))
+    kept = [tried[i] for i in sorted(order[:rounds])]
+    result = Seconds({name: [seconds[name] for _, seconds in kept] for name in names})
+    result.foreign = [foreign for foreign, _ in kept]
+    result.repeated = len(tried) - len(kept)
+    result.disturbed = sum(map(is_disturbed, result.foreign))
+    result.clock = clock
+    return result
+
+
+def compare(ours, peers):
+    """Return (median, least) of ours / peers, pairs of the same round: two lists of seconds."""
+    ratios = [a / b for a, b in zip(ours, peers)]
+    return statistics.median(ratios), min(ratios)
+
+
+def quantile(values, part):
+    """Return the value below which a part of the values lies, one of them; part 0 to 1."""
+    return sorted(values)[round(part * (len(values) - 1))]

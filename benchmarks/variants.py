@@ -1,0 +1,39 @@
+"""minichain's ways to compute the same thing, which benchmarks measure beside each other."""
+import functools
+
+from minichain import using_config
+from minichain.cpu import onednn
+
+PLAIN, DIRECT, ONEDNN = 'minichain', 'no Winograd', 'oneDNN'
+OURS = {    # way: the switches that settle it
+    PLAIN: {'use_onednn': 'never'},
+    DIRECT: {'use_onednn': 'never', 'winograd': False},
+    ONEDNN: {'use_onednn': 'auto'}}
+
+
+def settle(function, switches):
+    """Return a function with some switches of ``config`` set while it runs."""
+    for name, value in switches.items():
+        function = _with_switch(function, name, value)
+    return function
+
+
+def _with_switch(function, name, value):
+    @functools.wraps(function)
+    def settled():
+        with using_config(name, value):
+            return function()
+    return settled
+
+
+def in_all_ways(make, device='cpu'):
+    """Return {way: function}: without extras; the same multiplications as peers; with oneDNN.
+
+    Args:
+        make: makes a function, one for each way, so that steps of training have their own model.
+        device: on a GPU there is one way; with oneDNN only where it is installed.
+    """
+    if device != 'cpu':
+        return {PLAIN: make()}
+    return {way: settle(make(), switches) for way, switches in OURS.items()
+            if way != ONEDNN or onednn.installed()}
