@@ -12,7 +12,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 FOLDERS = ('minichain', 'models', 'weights', 'benchmarks')
-OPTIONAL = {'cupy', 'cupyx', 'onnx', 'scipy', 'h5py', 'MeCab', 'torch', 'onnxruntime', 'cv2'}
+OPTIONAL = {'cupy', 'cupyx', 'mpi4py', 'onnx', 'scipy', 'h5py', 'MeCab', 'torch', 'onnxruntime', 'cv2'}
 # Where modules are imported by a name that is computed, and what for.
 DYNAMIC = {
     'minichain/__init__.py': 'rooms that open when first asked for',
@@ -234,5 +234,5 @@ def test_functions_are_listed_by_file_in_alphabetical_order():
     files = {f'minichain.functions.{path.stem}'
              for path in (ROOT / 'minichain/functions').glob('[a-z]*.py')}
     arrays_only = {f'minichain.functions.{name}' for name in (
-        'convolution_arrays', 'depthwise_arrays', 'windows')}
+        'convolution_arrays', 'depthwise_arrays', 'phase_arrays', 'windows')}
     assert files - set(modules) <= arrays_only, 'a function wants one import'

@@ -4,7 +4,8 @@ All three take x (N, C, *size), W (O, C / groups, *ksize) and y (N, O, *out), as
 names them, and the same :class:`~minichain.functions.windows.Windows`. The way that always works
 is that of columns: what the windows of some positions see is copied side by side, then one matrix
 product does the work. On NumPy arrays faster ways are taken where they fit: Winograd's
-(cpu/winograd.py), which ``config.winograd`` allows, and depthwise_arrays.py.
+(cpu/winograd.py), which ``config.winograd`` allows and phase_arrays.py widens, and
+depthwise_arrays.py.
 """
 import math
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from minichain.backend import get_array_module
 from minichain.configuration import config
 from minichain.cpu import threads, winograd
 from minichain.cpu.workspaces import workspace
-from minichain.functions import depthwise_arrays
+from minichain.functions import depthwise_arrays, phase_arrays
 from minichain.functions.windows import Windows, fold, padded, view
 
 _GPU_BYTES = 1 << 29   # of columns at a time: a fair part of a small card
@@ -32,6 +33,10 @@ def convolve(x, W, b, windows, groups):
         return depthwise_arrays.convolve(x, W, b, windows)
     if _by_winograd(x, W, len(W), windows, groups):
         return winograd.convolve(x, W, b, windows.pad, windows.out, groups)
+    phases = _phases(x, W, len(W), windows, groups)
+    if phases is not None:
+        return winograd.convolve(phase_arrays.split_image(x, windows, *phases),
+                                 phase_arrays.split_filters(W, *phases), b, (0, 0), windows.out)
     return convolve_by_columns(x, W, b, windows, groups)
 
 
@@ -60,15 +65,35 @@ def convolve_weight(x, y, windows, groups):
         return depthwise_arrays.convolve_weight(x, y, windows)
     if _by_winograd(x, y, y.shape[1], windows, groups):
         return winograd.convolve_weight(x, y, windows.ksize[0], windows.pad, groups)
+    phases = _phases(x, y, y.shape[1], windows, groups)
+    if phases is not None:
+        gW = winograd.convolve_weight(phase_arrays.split_image(x, windows, *phases), y,
+                                      phases[0], (0, 0))
+        return phase_arrays.join_filters(gW, windows.ksize[0], phases[1])
     return convolve_weight_by_columns(x, y, windows, groups)
 
 
+def _winograd_serves(x, other):
+    return config.winograd and type(x) is np.ndarray and x.dtype == other.dtype == np.float32
+
+
 def _by_winograd(x, other, out_channels, windows, groups):
-    return (config.winograd and type(x) is np.ndarray and x.dtype == other.dtype == np.float32
-            and windows.ksize in ((3, 3), (5, 5)) and set(windows.stride + windows.dilate) == {1}
-            and min(windows.pad) >= 0 and winograd.pays(
-                len(x), x.shape[1] // groups, out_channels // groups, windows.ksize[0],
-                windows.out))
+    return (_winograd_serves(x, other) and windows.ksize in ((3, 3), (5, 5))
+            and set(windows.stride + windows.dilate) == {1} and min(windows.pad) >= 0
+            and winograd.pays(len(x), x.shape[1] // groups, out_channels // groups,
+                              windows.ksize[0], windows.out))
+
+
+def _phases(x, other, out_channels, windows, groups):
+    """Return side and stride if Winograd's way serves the phases of x, else None."""
+    if not _winograd_serves(x, other) or groups > 1:
+        return None
+    phases = phase_arrays.geometry(windows)
+    if phases is None or phases[0] not in (3, 5) or min(windows.pad) < 0:
+        return None
+    channels = x.shape[1] * phases[1] ** 2
+    return phases if winograd.pays(len(x), channels, out_channels, phases[0],
+                                   windows.out) else None
 
 
 class Piece(NamedTuple):

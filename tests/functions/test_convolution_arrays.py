@@ -105,6 +105,28 @@ def test_winograds_gradients_to_second_order_are_those_of_columns(x, W, options,
         np.testing.assert_allclose(a, b, atol=1e-4 * abs(b).max())
 
 
+@pytest.mark.parametrize('x, W, options', [
+    ((2, 3, 27, 24), (4, 3, 11, 11), {'stride': 4}),
+    ((1, 2, 19, 23), (3, 2, 11, 11), {'stride': 4, 'pad': (2, 5)}),
+    ((2, 1, 14, 13), (2, 1, 6, 6), {'stride': 2, 'pad': 1}),
+    ((1, 2, 9, 9), (2, 2, 9, 9), {'stride': 2, 'pad': 7, 'cover_all': True}),
+], ids=str)
+def test_strides_go_by_phases(x, W, options, always, monkeypatch):
+    operands = real(*x), real(*W), real(W[0])
+
+    def function(x, W, b):
+        return F.convolution_2d(x, W, b, **options)
+
+    with using_config('winograd', False):
+        plain = gradients(function, operands)
+    fast = gradients(function, operands)
+    for a, b in zip(fast, plain):
+        np.testing.assert_allclose(a, b, atol=1e-4 * abs(b).max())
+    monkeypatch.setattr(winograd, 'convolve', forbid)
+    with pytest.raises(AssertionError):
+        function(*operands)
+
+
 @pytest.mark.parametrize('dtype, ksize, options', [
     ('float64', 3, {}), ('float32', 3, {'stride': 2}), ('float32', 3, {'dilate': 2}),
     ('float32', 4, {}), ('float32', (3, 5), {}), ('float32', 1, {})])
