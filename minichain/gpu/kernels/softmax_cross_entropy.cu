@@ -28,7 +28,7 @@ __device__ void one_row(T *x, T *kept, int kept_columns, int classes, int label,
         for (int k = 0; k < WIDTH; k++) total += __expf(to_float(columns.at[k]) - highest);
     }
     total = block_sum(total);
-    if (threadIdx.x == 0) *loss = counts ? logf(total) + highest - chosen : 0;
+    if (threadIdx.x == 0) *loss = counts ? logf(total) + (highest - chosen) : 0;
 
     float factor = counts ? scale / total : 0;
     for (int j = first; j < classes; j += step) {

@@ -11,7 +11,8 @@ from minichain.errors import DeviceError
 from minichain.gpu.sources import cache_folder
 
 FOLDER = pathlib.Path(__file__).parent
-FLAGS = ('-std=c++17', '-O1', '-g1', '-fPIC', '-U_FORTIFY_SOURCE', '-fno-strict-aliasing', '-Wall', '-Wno-unused')
+FLAGS = ('-std=c++17', '-O1', '-g1', '-fPIC', '-U_FORTIFY_SOURCE', '-fno-strict-aliasing',
+         '-Wall', '-Wno-unused')
 # By sanitizer: flags of the kernels, flags of the scheduler, flags of the linker.
 VARIANTS = {
     None: ((), ('-DCUSIM_PLAIN',), ('-shared',)),
