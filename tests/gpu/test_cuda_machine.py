@@ -1,6 +1,4 @@
 """How kernels are handed to CuPy, on a stand-in that records; a real GPU runs test_kernels.py."""
-import types
-
 import numpy as np
 import pytest
 

@@ -44,8 +44,8 @@ def test_a_file_compiles_without_warnings_and_spills_nothing(name, chip):
     assert set(found) == set(kernel_files()[name].entry_points())
     for kernel, needed in sorted(found.items()):
         case, _ = ENTRIES[kernel]
-        print(f'\nsm_{chip:<4} {kernel:<44} {needed.registers:>3} registers of '
-              f'{case.registers:>3} {needed.shared:>6} bytes shared {needed.spilled:>3} spilled', end='')
+        print(f'sm_{chip:<4} {kernel:<44} {needed.registers:>3} registers of '
+              f'{case.registers:>3} {needed.shared:>6} bytes shared {needed.spilled:>3} spilled')
         assert not too_expensive(kernel, needed, case.registers)
 
 
@@ -65,7 +65,7 @@ def test_a_signature_read_wrongly_is_noticed():
 
 def test_a_kernel_that_spills_is_noticed():
     """So many sums at once find no place in 32 registers."""
-    text = '''extern "C" __global__ void __launch_bounds__(1024, 2) k(float *x, int n) {
+    text = """extern "C" __global__ void __launch_bounds__(1024, 2) k(float *x, int n) {
         float sums[64];
         #pragma unroll
         for (int j = 0; j < 64; j++) sums[j] = x[j * 1024 + threadIdx.x];
@@ -75,7 +75,7 @@ def test_a_kernel_that_spills_is_noticed():
         }
         #pragma unroll
         for (int j = 0; j < 64; j++) x[j * 1024 + threadIdx.x] = sums[j];
-    }'''
+    }"""
     needed = nvrtc.resources(nvrtc.compile_file(KernelFile('x.cu', text, {}), 90).log)['k']
     assert needed.spilled > 0 and 'bytes spilled' in too_expensive('k', needed, 64)
     assert '40 allowed' in too_expensive('k', nvrtc.Resources(41, 0, 0), 40)

@@ -148,7 +148,7 @@ def missing(sanitizer=None):
 @functools.cache
 def prefix():
     """Return the command that runs a program at fixed addresses, which old sanitizers want."""
-    command = ['setarch', '-R']
+    command = [shutil.which('setarch') or 'setarch', '-R']
     try:
         subprocess.run([*command, 'true'], check=True, timeout=60, capture_output=True)
     except (OSError, subprocess.SubprocessError):
