@@ -96,8 +96,8 @@ class TorchLearner:
     its ``eps`` is set for every step so that both compute the same.
     """
 
-    def __init__(self, model, lr=1e-3, clip=None):
-        self.model, self.clip, self.updates = TorchCaptioner(model), clip, 0
+    def __init__(self, model, lr=1e-3, clip=None, kind=TorchCaptioner):
+        self.model, self.clip, self.updates = kind(model), clip, 0
         self.optimizer = torch.optim.Adam(self.model.trained(), lr=lr)
 
     def learn(self, features, chunk, states=None):
