@@ -4,10 +4,12 @@
     python train.py                                   the embedded default: scenes drawn here
     python train.py DATA --weights cnn.caffemodel     captioned photos of your own
     python train.py --resume result/flickr            go on exactly where a run stopped
+    mpiexec -n 2 python train.py ...                  on several processors or GPUs
 
 This file reads top to bottom in the order in which things happen.
 """
 import argparse
+import contextlib
 import dataclasses
 import json
 import math
@@ -21,7 +23,7 @@ import tqdm
 import minichain
 from minichain import (
     caption_scores,
-    command_line,
+    distributed,
     loss_floor,
     result_folder,
     run_identity,
@@ -29,10 +31,11 @@ from minichain import (
     training_report,
 )
 from minichain._atomic import remove_leftovers, write_atomically
-from minichain.captioning import CaptionSplit, Learner, leave_out, rows, tokens_of
+from minichain.captioning import CaptionSplit, leave_out, rows, tokens_of
 from minichain.command_line import Parser, flag, make_folder, number
 from minichain.datasets import captions as caption_files
 from minichain.datasets import scenes
+from minichain.distributed import Communicator, SharedLearner, create_multi_node_optimizer
 from minichain.errors import InvalidArgument
 from minichain.features import cached_features
 from minichain.folder_lock import held
@@ -100,6 +103,11 @@ examples:
 
 OPENBLAS_NUM_THREADS=1 in the environment is faster for small models and on a busy machine, all
 processors are for large models on a quiet one.
+
+With mpiexec -n N (pip install 'minichain[mpi]') N ranks train one model, and each learns from its
+share of every batch: the same as one rank alone, up to rounding and to what dropout draws. With
+--device cuda each rank takes a GPU of its own. All ranks need the same options; go on with as many
+ranks as before.
 
 The same command again goes on with a run that was interrupted, and makes one that was finished
 anew; a different run that is in --out is never replaced. The exit code is 0 after a run, 2 after
@@ -198,17 +206,18 @@ def describe(options, data, splits, features, vocabulary, encoder):
         'arguments': run_identity.arguments_of(options)}
 
 
-def make_learner(config, options, split, device, sees):
+def make_learner(config, options, split, device, communicator, sees):
     """Return a new model with its optimizer: Adam with the hooks that the options ask for."""
     model = CaptionGenerator(**config['model'])
     model.standardize_by(minichain.to_cpu(split.features))
     model.to_device(device)
-    optimizer = minichain.optimizers.Adam(alpha=options.lr).setup(model)
+    optimizer = create_multi_node_optimizer(minichain.optimizers.Adam(alpha=options.lr),
+                                            communicator).setup(model)
     if options.weight_decay:
         optimizer.add_hook(minichain.optimizer_hooks.WeightDecay(options.weight_decay))
     if options.clip:
         optimizer.add_hook(minichain.optimizer_hooks.GradientClipping(options.clip))
-    return Learner(model, optimizer, device, options.bptt or None, sees)
+    return SharedLearner(model, optimizer, device, options.bptt or None, sees, communicator)
 
 
 class Run:
@@ -216,11 +225,14 @@ class Run:
 
     Attributes:
         iteration, epoch: updates made, epochs completed.
-        losses: {learner: Loss of the current epoch so far}.
+        losses: {learner: Loss of the current epoch so far, of what this rank learned from}.
+        writes: whether this rank is the one that writes files: the first.
         best: {learner: (dev loss, epoch) of its model in the result folder}.
     """
 
-    def __init__(self, options, data, splits, vocabulary, tokenizer, config, learners):
+    def __init__(self, options, data, splits, vocabulary, tokenizer, config, learners,
+                 communicator):
+        self.communicator, self.writes = communicator, communicator.rank == 0
         self.options, self.data, self.splits, self.config = options, data, splits, config
         self.vocabulary, self.tokenizer, self.learners = vocabulary, tokenizer, learners
         train = splits['train']
@@ -240,35 +252,44 @@ class Run:
 
     def begin(self, floors):
         """Start the log, and leave the first snapshot."""
-        self.log = TrainingLog(self.path('log.jsonl'))
-        self.log.append(config=self.config, floors={
-            name: training_report.numbers(losses) for name, losses in floors.items()})
+        if self.writes:
+            self.log = TrainingLog(self.path('log.jsonl'))
+            self.log.append(config=self.config, floors={
+                name: training_report.numbers(losses) for name, losses in floors.items()})
         self.save()
 
     def save(self):
         """Write the snapshot: all that an exact continuation needs."""
         for learner in self.learners.values():
             learner.expect_finite()
-        snapshot.save(self.path(run_identity.SNAPSHOT), snapshot.collect(**self.state), {
-            'options': {name: value for name, value in vars(self.options).items()
-                        if name not in ('resume', 'out')},
-            'config': self.config, 'iteration': self.iteration, 'epoch': self.epoch,
-            'best': self.best, 'log': self.log.text, 'losses': {
-                name: dataclasses.astuple(loss) for name, loss in self.losses.items()}})
+        losses = self.whole_losses()
+        if self.writes:
+            snapshot.save(self.path(run_identity.SNAPSHOT), snapshot.collect(**self.state), {
+                'options': {name: value for name, value in vars(self.options).items()
+                            if name not in ('resume', 'out')},
+                'config': self.config, 'iteration': self.iteration, 'epoch': self.epoch,
+                'best': self.best, 'log': self.log.text, 'losses': {
+                    name: dataclasses.astuple(loss) for name, loss in losses.items()}})
+        self.communicator.barrier()
+
+    def whole_losses(self):
+        """Return the losses of the current epoch so far, of what all ranks learned from."""
+        return {name: learner.whole(self.losses[name]) for name, learner in self.learners.items()}
 
     def restore(self, arrays, state):
         """Take everything from a snapshot."""
         snapshot.restore(arrays, **self.state)
         self.iteration, self.epoch, self.best = state['iteration'], state['epoch'], state['best']
-        self.losses = {name: Loss(*values) for name, values in state['losses'].items()}
-        self.log = TrainingLog(self.path('log.jsonl'), state['log'])
+        if self.writes:
+            self.losses = {name: Loss(*values) for name, values in state['losses'].items()}
+            self.log = TrainingLog(self.path('log.jsonl'), state['log'])
 
     def train(self):
         """Run epoch after epoch; a snapshot after each, and at an interruption."""
         with Interruption() as interruption:
             while not self.is_finished():
                 self.train_epoch(interruption)
-                if interruption.raised:
+                if self.communicator.any(interruption.raised):
                     raise KeyboardInterrupt
 
     def is_finished(self):
@@ -282,7 +303,7 @@ class Run:
         with tqdm.tqdm(total=self.batches.n_batches, initial=self.batches.current_position,
                        desc=f'epoch {self.epoch + 1}/{self.options.epochs}', unit=' batches',
                        leave=False, disable=self.options.quiet) as bar:
-            while not self.is_finished() and not interruption.raised:
+            while not self.is_finished() and not self.communicator.any(interruption.raised):
                 examples = self.batches.next()
                 self.update(examples)
                 done += len(examples)
@@ -300,14 +321,14 @@ class Run:
 
     def update(self, examples):
         """Let every learner learn one batch, a list of indexes of training captions."""
-        options, split = self.options, self.splits['train']
+        options, split, rank = self.options, self.splits['train'], self.communicator.rank
         left = 1 - self.iteration / (options.epochs * self.batches.n_batches)
         ids = [split.ids[i] for i in examples]
         features = rows(split.features, split.image_of[examples])
         for name, learner in self.learners.items():
-            # So dropout depends on the iteration alone, and a resumed run draws the same.
+            # So dropout depends on iteration and rank alone, and a resumed run draws the same.
             learner.device.xp.random.seed(
-                (options.seed * 1_000_003 + self.iteration + 1) % 2 ** 32)
+                (options.seed * 1_000_003 + self.iteration + 1 + rank * 777_767_777) % 2 ** 32)
             learner.optimizer.alpha = options.lr * (left if options.decay == 'linear' else 1)
             self.losses[name] += learner.update(features, ids)
         self.iteration += 1
@@ -315,22 +336,29 @@ class Run:
     def end_epoch(self, seconds):
         """Measure, print and log the losses; keep the models that are the best on dev."""
         self.epoch += 1
-        losses, dev = {}, self.splits['dev']
+        losses, dev, trained = {}, self.splits['dev'], self.whole_losses()
         for name, learner in self.learners.items():
             blind = '' if learner.sees else ', image-blind'
-            losses[f'train{blind}'] = self.losses[name]
+            losses[f'train{blind}'] = trained[name]
             losses[f'dev{blind}'] = loss = learner.evaluate(dev)
             if learner.sees:
                 losses['dev, images shuffled'] = learner.evaluate(dev, shuffled=True)
             if loss.per_token < self.best[name][0]:
                 self.best[name] = (loss.per_token, self.epoch)
-                self.keep(name, learner.model)
+                if self.writes:
+                    self.keep(name, learner.model)
         print(f'epoch {self.epoch}, iteration {self.iteration}'
               f'{", best on dev so far" if self.best["model"][1] == self.epoch else ""}')
         training_report.print_losses(losses, self.options.article_units and self.options.batch)
         captions = self.say('model', 'dev', self.options.samples)
         for caption in captions:
             print(f'  {caption.file}: {caption.text}')
+        if self.writes:
+            self.tell(losses, seconds, captions)
+        self.losses = {name: Loss() for name in self.learners}
+
+    def tell(self, losses, seconds, captions):
+        """Log an epoch; draw the losses and write the samples of all so far."""
         self.log.append(
             epoch=self.epoch, iteration=self.iteration, unit='nats',
             losses=training_report.numbers(losses), seconds=round(seconds, 3), samples=[
@@ -340,7 +368,6 @@ class Run:
                                     os.path.basename(os.path.abspath(self.options.out)))
         training_report.write_samples(self.log.records, self.data.images,
                                       self.path('samples.html'))
-        self.losses = {name: Loss() for name in self.learners}
 
     def keep(self, name, model):
         """Write the model that is the best so far; generate.py reads the one that sees images."""
@@ -373,7 +400,7 @@ def test(run):
                     run.splits[split], shuffled=True).per_token
             captions = run.say(name, split, beam=run.options.beam)
             found[who] = caption_scores.score(captions, references, check)
-            if learner.sees:
+            if learner.sees and run.writes:
                 warning = caption_scores.write(captions, run.data.images, run.path(split),
                                                f'{split} split')
                 if warning:
@@ -381,11 +408,13 @@ def test(run):
     caption_scores.print_scores(scores)
     text = json.dumps({'unit': 'nats/token', 'epochs': run.epoch,
                        'best epoch': run.best['model'][1], **scores}, indent=1)
-    write_atomically(run.path('scores.json'), text.encode())
+    if run.writes:
+        write_atomically(run.path('scores.json'), text.encode())
 
 
-def main(argv=None):
-    """Train, test, report."""
+def main(argv=None, communicator=None):
+    """Train, test, report; on every rank of a communicator (None: on one)."""
+    communicator = communicator or Communicator()
     given = parse_arguments(argv)
     if 'resume' in given:
         before = run_identity.load_run(given['resume'])
@@ -393,15 +422,17 @@ def main(argv=None):
     else:
         options = settle_options(given)
         before = run_identity.find_run(options.out, run_identity.arguments_of(options))
-    device = minichain.get_device(options.device)
+    device = distributed.device_of(options.device, communicator)
     device.use()
     make_folder(options.out)
-    with held(options.out):
-        remove_leftovers(options.out)
-        work(options, before, 'resume' in given, device)
+    with held(options.out) if communicator.rank == 0 else contextlib.nullcontext():
+        if communicator.rank == 0:
+            remove_leftovers(options.out)
+        work(options, before, 'resume' in given, device, communicator)
+        communicator.barrier()
 
 
-def work(options, before, resumes, device):
+def work(options, before, resumes, device, communicator):
     """Do what the options ask for, from the data to the result.
 
     Args:
@@ -411,10 +442,11 @@ def work(options, before, resumes, device):
     encoder = ImageEncoder(options.weights, options.prototxt, options.layer, device)
     data = load_captions(options)
     training_report.print_data(data)
-    features = cached_features(
-        data.images, [image.name for images in data.splits.values() for image in images],
-        encoder.compute, encoder.key, options.cache, prepare=encoder.prepare,
-        progress=not options.quiet, on_error='raise' if options.strict else 'skip')
+    with communicator.rank_0_first():       # the others find the features in the cache
+        features = cached_features(
+            data.images, [image.name for images in data.splits.values() for image in images],
+            encoder.compute, encoder.key, options.cache, prepare=encoder.prepare,
+            progress=not options.quiet, on_error='raise' if options.strict else 'skip')
     for warning in leave_out(features.failed, data):
         print(f'train.py: warning: {warning}', file=sys.stderr)
     tokenizer = get_tokenizer(options.tokenizer)
@@ -430,12 +462,15 @@ def work(options, before, resumes, device):
             f'{options.out} holds a run of other data or another network',
             'Put the old files back, or start a new run in another --out')
     np.random.seed(options.seed)
-    learners = {name: make_learner(config, options, splits['train'], device, name == 'model')
+    learners = {name: make_learner(config, options, splits['train'], device, communicator,
+                                   name == 'model')
                 for name in ('model', 'blind')[:1 + options.blind]}
     training_report.print_model(learners['model'].model, encoder, device)
+    if communicator.size > 1:
+        print(f'ranks    {communicator.size}, each learns from its share of every batch')
     floors = loss_floor.find_floors(data, splits, len(vocabulary), tokenizer.tokenize)
     training_report.print_floors(floors)
-    run = Run(options, data, splits, vocabulary, tokenizer, config, learners)
+    run = Run(options, data, splits, vocabulary, tokenizer, config, learners, communicator)
     if before and (resumes or before[1]['epoch'] < options.epochs):
         run.restore(*before)
         print(f'resumed  at iteration {run.iteration}, epoch {run.epoch}; to begin anew, remove '
@@ -455,4 +490,4 @@ def work(options, before, resumes, device):
 
 
 if __name__ == '__main__':
-    sys.exit(command_line.run('train.py', main))
+    sys.exit(distributed.run('train.py', main))

@@ -2,6 +2,8 @@
 
     python -m minichain.compat script.py ...      ``import chainer`` in the script gives minichain
 
+``import chainermn`` gives what of ChainerMN is in ``minichain.distributed``.
+
 Module paths that are ours under another name are in aliases.py.
 """
 import argparse
@@ -52,6 +54,7 @@ def install_chainer():
     chainerx.is_available = lambda: False
     chainerx.ndarray = type('ndarray', (), {'__doc__': 'Nothing is an instance of it.'})
     sys.modules.setdefault('chainerx', chainerx)
+    sys.modules.setdefault('chainermn', Alias('chainermn', 'minichain.distributed'))
 
 
 def force_array(x, dtype=None):

@@ -12,7 +12,8 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 FOLDERS = ('minichain', 'models', 'weights', 'benchmarks')
-OPTIONAL = {'cupy', 'cupyx', 'mpi4py', 'onnx', 'scipy', 'h5py', 'MeCab', 'torch', 'onnxruntime', 'cv2'}
+OPTIONAL = {'cupy', 'cupyx', 'mpi4py', 'onnx', 'scipy', 'h5py', 'MeCab', 'torch', 'onnxruntime',
+            'cv2'}
 # Where modules are imported by a name that is computed, and what for.
 DYNAMIC = {
     'minichain/__init__.py': 'rooms that open when first asked for',
