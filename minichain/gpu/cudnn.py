@@ -228,11 +228,11 @@ def pooling_backward(x, y, gy, gx, ksize, stride, pad, mode='max', layout='NCHW'
 
 
 def _normalization(cudnn, n, k, alpha, beta):
-    if not (1 <= n <= 16 and k >= 1e-5 and beta >= 0.01):
+    if not (n in range(1, 16, 2) and k >= 1e-5 and beta >= 0.01):
         raise InvalidArgument(f'local response normalization: n={n}, k={k}, beta={beta}; cuDNN '
-                              'wants n from 1 to 16, k >= 1e-5 and beta >= 0.01')
+                              'wants n odd and below 16, k >= 1e-5 and beta >= 0.01')
     normalization = cudnn.descriptor('LRN')
-    # cuDNN divides its alpha by n.
+    # cuDNN divides its alpha by n; of an even n it would take one channel less than Chainer.
     cudnn.library.cudnnSetLRNDescriptor(normalization, n, alpha * n, beta, k)
     return normalization
 

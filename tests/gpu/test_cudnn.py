@@ -288,8 +288,9 @@ def ones(*shape, dtype='f'):
     (InvalidType, r'are to be of one shape', lambda: cudnn.pooling_backward(
         ones(1, 1, 4, 4), ones(1, 1, 2, 2), ones(1, 1, 2, 2), ones(1, 1, 4, 3), (2, 2), (2, 2),
         (0, 0))),
-    (InvalidArgument, 'wants n from 1 to 16', lambda: cudnn.local_response_normalization_forward(
-        ones(1, 1, 4, 4), ones(1, 1, 4, 4), n=17)),
+    *[(InvalidArgument, 'wants n odd and below 16',
+       lambda n=n: cudnn.local_response_normalization_forward(
+           ones(1, 1, 4, 4), ones(1, 1, 4, 4), n=n)) for n in (17, 4, 0)],
 ])
 def test_what_does_not_fit_is_refused(fake, error, match, run):
     with pytest.raises(error, match=match):
