@@ -1,5 +1,6 @@
 """Weights from one format into another: caffemodel, npz, ONNX."""
 import os
+import sys
 import tempfile
 
 import numpy as np
@@ -51,7 +52,10 @@ def convert(source, target, prototxt=None, model=None):
         else:
             export_model(net, target)
     elif kinds == ('.caffemodel', '.npz') and not model:
-        save_npz(target, minichain.caffe.load(source, prototxt), compression=False)
+        net = minichain.caffe.load(source, prototxt, strict=False)
+        for name, problem in net.unusable.items():
+            print(f'left out: layer {name}: {problem}', file=sys.stderr)
+        save_npz(target, net, compression=False)
     elif kinds == ('.caffemodel', '.onnx') and not model:
         export_caffe(source, prototxt, target)
     elif kinds == ('.onnx', '.npz') and not (model or prototxt):

@@ -40,7 +40,7 @@ class Step:
         self.weights = {}
 
     def __str__(self):
-        return f'layer {self.index} {self.name!r} ({self.type})'
+        return f'layer {self.index} {self.name!r:.100} ({self.type:.100})'
 
 
 class CaffeFunction(Chain):
@@ -64,6 +64,7 @@ class CaffeFunction(Chain):
             say too little. It may be set.
         input_names: names of the blobs that no layer computes.
         blob_names: names of all blobs, in the order of computation.
+        unusable: dict, name of a layer that cannot be used -> why; without strict=False none.
         source: path of the file that describes the layers.
     Raises:
         FileError: a file is missing or cannot be read.
@@ -92,6 +93,7 @@ class CaffeFunction(Chain):
         if problems and strict:
             raise DataError(self._report(problems, len(network.layers), 'Pass strict=False to use '
                                          'the others.'))
+        self.unusable = {step.name: step.problem for step in problems}
         inputs = [top for layer in network.layers if layer.type in DATA_TYPES for top in layer.top]
         made = dict.fromkeys(inputs)
         for step in self._steps:
@@ -257,6 +259,9 @@ def build(layer):
         if not least <= len(blobs) <= most:
             count = least if least == most else f'at least {least}'
             raise DataError(f'{count} {name} expected, got {len(blobs)}')
+    misspelt = [name for name in layer.unknown if isinstance(name, str)]
+    if misspelt:
+        raise DataError(f'unknown fields {", ".join(misspelt)}. Are they misspelt?')
     for name, value in layer.items():
         if name.endswith('_param') and isinstance(value, Message):
             if value.unknown:

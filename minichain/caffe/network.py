@@ -78,17 +78,20 @@ def read_network(caffemodel, prototxt=None):
     model, comment = read_message(caffemodel, weights_only=prototxt is not None)
     trained = upgrade(model, caffemodel)
     weights = {layer.name: layer.blobs for layer in trained if layer.blobs}
-    source, layers, transforms = caffemodel, trained, [layer.transform_param for layer in trained]
+    source, layers = caffemodel, trained
     if prototxt is not None:
         source = prototxt
         model, comment = read_message(prototxt)
         layers = upgrade(model, prototxt)
-        transforms = [layer.transform_param for layer in layers] + transforms
         for layer in layers:
             if layer.name in weights:
                 layer['blobs'] = weights[layer.name]
     state = model.state
-    layers = [layer for layer in layers if is_included(layer, state.level, set(state.stage))]
+    described = layers
+    layers = [layer for layer in layers
+              if is_included(layer, state.level, set(state.stage), source)]
+    # What the test phase does counts first, then training, then what a caffemodel remembers.
+    transforms = [layer.transform_param for layer in (*layers, *described, *trained)]
     preprocessing = find_preprocessing(comment, transforms, layers, source)
     return Network(model.name, layers, preprocessing, os.fspath(source))
 
@@ -124,6 +127,12 @@ def upgrade(message, path):
     """
     if message.layer and message.layers:
         raise DataError(f'{path}: both `layer` and `layers`; a network has one of them.')
+    misspelt = [name for name in message.unknown if isinstance(name, str)]
+    if misspelt:
+        raise DataError(f'{path}: unknown fields of a network: {", ".join(misspelt)}. Are they '
+                        'misspelt?')
+    if any('\0' in layer.name for layer in (*message.layer, *message.layers)):
+        raise DataError(f'{path}: a layer with a zero byte in its name. The file is damaged.')
     layers = list(map(make_input, message.input, input_shapes(message, path)))
     for index, old in enumerate(message.layers):
         if 'layer' in old:
@@ -161,8 +170,17 @@ def make_input(name, shape):
         'input_param': schema.message('InputParameter', {'shape': shapes})})
 
 
-def is_included(layer, level, stages):
-    """Whether a layer's include and exclude rules let it into the test phase."""
+def is_included(layer, level, stages, path):
+    """Whether a layer's include and exclude rules let it into the test phase.
+
+    Raises:
+        DataError: a rule with a field that Caffe does not have.
+    """
+    unknown = [name for rule in (*layer.include, *layer.exclude) for name in rule.unknown]
+    if unknown:
+        raise DataError(f'{path}: layer {layer.name!r:.80}: a rule with the unknown fields '
+                        f'{", ".join(map(str, unknown))}; there are '
+                        f'{", ".join(schema.FIELDS["NetStateRule"])}. Is it misspelt?')
     def meets(rule):
         return (('phase' not in rule or rule.phase == 'TEST')
                 and ('min_level' not in rule or rule.min_level <= level)

@@ -11,7 +11,7 @@ import numpy as np
 from minichain.caffe import schema
 from minichain.caffe.wire import EXPECTED
 from minichain.errors import DataError
-from minichain.protobuf import decode_text, map_file
+from minichain.protobuf import MAX_STRING, decode_text, map_file
 
 MAX_BYTES = 32 << 20
 MAX_TOKENS = 500_000      # spaces and comments count
@@ -142,7 +142,10 @@ class Parser:
         if field.type == 'string':
             if self.kind != 'string':
                 self.fail(f'a quoted text expected for {field.name}, got {self.token[:40]!r}')
-            return decode_text(b''.join(self.strings()))
+            text = decode_text(b''.join(self.strings()))
+            if len(text) > MAX_STRING:
+                self.fail(f'a text of {len(text)} letters, {MAX_STRING} at most')
+            return text
         if field.type in schema.ENUMS:
             names = schema.ENUM_NAMES[field.type]
             if self.kind == 'number' and self.token.isdigit() and len(self.token) < 10:

@@ -53,7 +53,8 @@ V1LayerType
 MESSAGES = """
 NetParameter
     1 name string; 2 layers V1LayerParameter*; 3 input string*; 4 input_dim int*;
-    6 state NetState; 8 input_shape BlobShape*; 100 layer LayerParameter*
+    5 force_backward bool; 6 state NetState; 7 debug_info bool; 8 input_shape BlobShape*;
+    100 layer LayerParameter*
 NetState
     1 phase Phase TEST; 2 level int 0; 3 stage string*
 NetStateRule

@@ -5,7 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
+from minichain.caffe import load
 from minichain.errors import DataError, MinichainError
+from tests.caffe.encoding import blob, layer
 
 RANDOM = np.random.default_rng(3)
 
@@ -398,3 +400,18 @@ def test_embed_refuses_numbers_without_a_row(run, x):
     with pytest.raises(DataError, match='numbers from 0 to 5'):
         run('Embed', np.array(x, np.float32), [random(6, 3), random(3)],
             embed_param={'input_dim': 6, 'num_output': 3})
+
+
+@pytest.mark.parametrize('kind, shape, parameters', [
+    ('Convolution', (2, 3, 3, 1), 'convolution_param { num_output: 2 kernel_h: 1 kernel_w: 3 }'),
+    ('Convolution', (6, 1, 1, 3), 'convolution_param { num_output: 2 kernel_h: 1 kernel_w: 3 }'),
+    ('InnerProduct', (243, 6), 'inner_product_param { num_output: 6 }')])
+def test_weights_of_another_shape_are_refused_though_there_are_as_many(
+        tmp_path, kind, shape, parameters):
+    model, text = tmp_path / 'net.caffemodel', tmp_path / 'net.prototxt'
+    bias = np.zeros(6 if kind == 'InnerProduct' else 2)
+    model.write_bytes(layer('c', kind, blobs=[blob(np.ones(shape)), blob(bias)]))
+    text.write_text('input: "data" input_shape { dim: [1, 3, 9, 9] } layer { name: "c" type: '
+                    f'"{kind}" bottom: "data" top: "c" {parameters} }}')
+    with pytest.raises(DataError, match='expected, the file has'):
+        load(model, text)

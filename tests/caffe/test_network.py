@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from minichain.caffe import load
 from minichain.caffe.network import read_network
 from minichain.errors import DataError
 from minichain.image import Preprocessing
@@ -168,3 +169,28 @@ def test_a_caffemodel_and_a_prototxt_given_in_the_wrong_order_still_say_what_is_
     binary, text = write('net.caffemodel', small_net(W, b)), write('net.prototxt', SMALL_TEXT)
     swapped = read_network(text, binary)        # both hold the layers, so this even works
     np.testing.assert_array_equal(swapped.layers[1].blobs[0], W)
+
+
+# What is misspelt --------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('field', [
+    'relu_parm { negative_slope: 0.1 }', 'inclde { phase: TRAIN }', 'include { phas: TRAIN }',
+    'in_place: true'])
+def test_a_misspelt_field_of_a_layer_is_named(tmp_path, field):
+    """Caffe's own parser refuses it, too; left out, it would silently change the numbers."""
+    path = tmp_path / 'net.prototxt'
+    path.write_text('input: "data" input_shape { dim: 1 dim: 3 }\n'
+                    'layer { name: "r" type: "ReLU" bottom: "data" top: "r" ' + field + '}')
+    name = field.split()[-3 if 'phas:' in field else 0].rstrip(':')
+    with pytest.raises(DataError, match=name):
+        load(path, path)
+
+
+def test_the_preparation_of_images_is_that_of_the_test_phase(tmp_path):
+    path = tmp_path / 'net.prototxt'
+    path.write_text(''.join(
+        f'layer {{ name: "data" type: "Data" top: "data" include {{ phase: {phase} }} '
+        f'transform_param {{ crop_size: {size} mean_value: [104, 117, 123] }} }}\n'
+        for phase, size in (('TRAIN', 67), ('TEST', 99)))
+        + 'layer { name: "r" type: "ReLU" bottom: "data" top: "r" }')
+    assert load(path, path).preprocessing.size == (99, 99)

@@ -48,7 +48,7 @@ def test_shared_weights_of_two_shapes_are_refused(tmp_path):
 def test_a_parameter_layer_is_a_weight_of_its_own(tmp_path):
     paths = tmp_path / 'net.caffemodel', tmp_path / 'net.prototxt'
     save(*paths, [{'name': 'free', 'type': 'Parameter', 'top': ['w'],
-                   'parameter_param': {'shape': {'dim': [2, 6]}}, 'blobs': [W]},
+                   'parameter_param': {'shape': {'dim': [2, 6]}}, 'blobs': [W.reshape(2, 6)]},
                   {'name': 'abs', 'type': 'AbsVal', 'bottom': ['w'], 'top': ['y']}], (1, 1))
     net = load(*paths)
     y, = net({}, ['y'])

@@ -1,5 +1,6 @@
 """Caffe's layers with weights: convolution, inner product, normalization, scales, embedding."""
 
+import itertools
 import math
 
 import numpy as np
@@ -23,10 +24,19 @@ def expect_blobs(blobs, count):
 
 
 def shaped(array, shape, name):
-    """A weight in the shape that is asked for; old files have axes of length 1 in front."""
-    if array.size != math.prod(shape):
+    """A weight in the shape that is asked for.
+
+    Old files have axes of length 1 in front, or state no shape, which makes an array of one axis.
+    """
+    same = without_lead(array.shape) == without_lead(shape)
+    if array.size != math.prod(shape) or not same and array.ndim != 1:
         raise DataError(f'{name} of shape {shape} expected, the file has {array.shape}')
     return array.reshape(shape)
+
+
+def without_lead(shape):
+    """A shape without the ones at its beginning."""
+    return tuple(itertools.dropwhile(lambda length: length == 1, shape))
 
 
 def along(x, axis, weight):
