@@ -197,6 +197,7 @@ class Decoder:
 
     def __init__(self, config, vocabulary, model, options):
         self.vocabulary, self.model, self.options = vocabulary, model, options
+        self.step = model.prepare_step()
         self.n_feature = config['model']['n_feature']
         self.join = get_tokenizer(config['tokenizer']).join
         of_training = config['arguments'].get('max_length')
@@ -216,11 +217,11 @@ class Decoder:
                      'length_penalty': options.length_penalty,
                      'banned': () if options.allow_unknown else (UNK,)}
         if options.sample:
-            found = zip(*(decoding.sample(model.step, state, n, temperature=options.temperature
+            found = zip(*(decoding.sample(self.step, state, n, temperature=options.temperature
                                           or 1., random_state=self.random, **arguments)
                           for _ in range(options.n_best)))
         else:
-            found = decoding.beam_search(model.step, state, n, beam=options.beam,
+            found = decoding.beam_search(self.step, state, n, beam=options.beam,
                                          n_best=options.n_best, **arguments)
         return [[(self.join(self.vocabulary.decode(hypothesis.words)), hypothesis)
                  for hypothesis in hypotheses] for hypotheses in found]
