@@ -30,9 +30,9 @@ from minichain.variable import Parameter
 # Imported when first asked for, as attributes of the package.
 _ROOMS = frozenset("""
     caffe compat computational_graph dataset datasets decoding distributed errors features function
-    function_hook function_hooks gradient_check graph_drawing image image_encoder iterators
-    link_hook link_hooks metrics onnx packing pictures reporter result_folder serializers snapshot
-    testing text type_check""".split())
+    function_hook function_hooks gradient_check graph_drawing image image_encoder inference
+    iterators link_hook link_hooks metrics onnx packing pictures reporter result_folder
+    serializers snapshot testing text type_check""".split())
 
 aliases.install()
 

@@ -15,6 +15,7 @@ import threading
 import numpy as np
 
 from minichain.configuration import config
+from minichain.cpu.workspaces import workspace
 
 # Numbers of the C interface, as in dnnl_types.h of version 3. A role says what an array is to a
 # primitive; the gradient of a role is 128 above it.
@@ -27,7 +28,6 @@ _FILE = 'libdnnl.so.3'
 _LINE = 64   # bytes of a line of the cache, to which memory is aligned
 
 _lock = threading.RLock()
-_scratch = np.empty(0, np.float32)   # which primitives use in turn
 _forked = False
 
 
@@ -106,18 +106,23 @@ class Layout(_Handle):
 
     def __init__(self, make, *arguments):
         super().__init__('memory_desc', f'memory_desc_{make}', *arguments)
+        self._size = _load()[0].dnnl_memory_desc_get_size(self) // 4
 
     def __eq__(self, other):
         return bool(_load()[0].dnnl_memory_desc_equal(self, other))
 
     __hash__ = None
 
-    def empty(self):
-        """Return a flat array that holds the elements in this order, and what pads them."""
-        size = _load()[0].dnnl_memory_desc_get_size(self) // 4
-        room = np.empty(size + _LINE // 4, np.float32)
+    def empty(self, name=None):
+        """Return a flat array that holds the elements in this order, and what pads them.
+
+        Args:
+            name: of the workspace to take it from; None: new memory.
+        """
+        shape = self._size + _LINE // 4,
+        room = np.empty(shape, np.float32) if name is None else workspace(name, shape)
         start = -_address(room) % _LINE // 4
-        return room[start:start + size]
+        return room[start:start + self._size]
 
 
 def _address(array):
@@ -127,6 +132,11 @@ def _address(array):
 def sizes(values):
     """Return ints in the form in which the library takes them."""
     return (ctypes.c_int64 * 12)(*values)
+
+
+def pointers(layouts):
+    """Return layouts in the form in which the library takes a list of them."""
+    return (ctypes.c_void_p * len(layouts))(*[layout._as_parameter_ for layout in layouts])
 
 
 @functools.lru_cache(1024)
@@ -160,11 +170,15 @@ def _gather_channels(shape):
     return reorder(plain_layout(shape), channels_last_layout(shape))
 
 
-def channels_last(x):
-    """Return images x (N, C, *size) with channels that lie side by side; a copy if need be."""
+def channels_last(x, name='images'):
+    """Return images x (N, C, *size) with channels side by side; if need be, in a workspace.
+
+    Args:
+        name: of the workspace; two that live together need two.
+    """
     if np.moveaxis(x, 1, -1).flags.c_contiguous:
         return x
-    y = empty_channels_last(x.shape)
+    y = np.moveaxis(workspace(name, (len(x), *x.shape[2:], x.shape[1])), -1, 1)
     if x.flags.c_contiguous:
         _gather_channels(x.shape)({SOURCE: x, RESULT: y})
     else:
@@ -221,7 +235,6 @@ class Primitive:
                           for role, layout in self.layouts.items()}
         self._arguments = (_Argument * len(self._memories))(*[
             (role, memory._as_parameter_) for role, memory in self._memories.items()])
-        self._scratch_size = library.dnnl_memory_desc_get_size(self.layouts[_SCRATCH]) // 4 + 1
 
     def __call__(self, arrays):
         """Run it.
@@ -229,15 +242,10 @@ class Primitive:
         Args:
             arrays: dict from role to array; of results too, which are written into.
         """
-        global _scratch
         library, _, stream = _load()
+        scratch = self.layouts[_SCRATCH].empty('scratch')
         with _lock:
-            if _scratch.size < self._scratch_size + _LINE // 4:
-                _scratch = np.empty(self._scratch_size + _LINE // 4, np.float32)
-            address = _address(_scratch)
-            library.dnnl_memory_set_data_handle(
-                self._memories[_SCRATCH], ctypes.c_void_p(address + -address % _LINE))
-            for role, array in arrays.items():
+            for role, array in ((_SCRATCH, scratch), *arrays.items()):
                 library.dnnl_memory_set_data_handle(self._memories[role],
                                                     ctypes.c_void_p(_address(array)))
             _call('primitive_execute', self._primitive, stream, len(self._arguments),

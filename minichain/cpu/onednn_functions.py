@@ -13,8 +13,10 @@ import numpy as np
 from minichain.cpu.onednn import (
     BIAS,
     GRADIENT,
+    INFERENCE,
     RESULT,
     SOURCE,
+    SOURCES,
     TRAINING,
     WEIGHTS,
     WORKSPACE,
@@ -27,6 +29,7 @@ from minichain.cpu.onednn import (
     engine,
     free_layout,
     plain_layout,
+    pointers,
     reorder,
     sizes,
 )
@@ -92,15 +95,31 @@ def _weights_gradient(shape, out_channels, windows, groups):
     return primitive, reorder(primitive.layouts[WEIGHTS + GRADIENT], plain_layout(filters))
 
 
-def arranged(primitive, rearrange, W):
-    """Return the filters W in the order in which a primitive expects them."""
-    result = primitive.layouts[WEIGHTS].empty()
+def _expect_gain(windows, channels, *images):
+    """Refuse what is faster than to rearrange images: products of columns as they lie, Winograd.
+
+    Args:
+        channels: the smaller number of channels of one group, in or out.
+    """
+    if channels >= 16 and set(windows.ksize) <= {1, 3} and set(
+            windows.stride + windows.dilate) == {1} and all(x.flags.c_contiguous for x in images):
+        raise Refused('the plain path is faster')
+
+
+def arranged(primitive, rearrange, W, name='filters'):
+    """Return the filters W in the order in which a primitive expects them.
+
+    Args:
+        name: of the workspace that they go to; None: new memory.
+    """
+    result = primitive.layouts[WEIGHTS].empty(name)
     rearrange({SOURCE: np.ascontiguousarray(W), RESULT: result})
     return result
 
 
 def convolve(x, W, b, windows, groups):
     """Return y (N, O, *out); operands as of ``convolve`` in convolution_arrays.py."""
+    _expect_gain(windows, min(W.shape[1], len(W) // groups), x)
     primitive, rearrange = convolution(x.shape, len(W), windows, groups, b is not None)
     y = empty_channels_last((len(x), len(W), *windows.out))
     arrays = {SOURCE: channels_last(x), WEIGHTS: arranged(primitive, rearrange, W), RESULT: y}
@@ -112,6 +131,7 @@ def convolve(x, W, b, windows, groups):
 
 def deconvolve(y, W, b, windows, groups):
     """Return x (N, C, *size), to which every y adds its window; b (C,) or None is added."""
+    _expect_gain(windows, min(W.shape[1], len(W) // groups), y)
     shape = len(y), W.shape[1] * groups, *windows.size
     primitive, rearrange = _source_gradient(shape, len(W), windows, groups)
     x = empty_channels_last(shape)
@@ -124,21 +144,23 @@ def deconvolve(y, W, b, windows, groups):
 
 def convolve_weight(x, y, windows, groups):
     """Return W (O, C / groups, *ksize): sum over all windows of what they see, times y."""
+    _expect_gain(windows, min(x.shape[1], y.shape[1]) // groups, x, y)
     primitive, rearrange = _weights_gradient(x.shape, y.shape[1], windows, groups)
     W = np.empty((y.shape[1], x.shape[1] // groups, *windows.ksize), np.float32)
-    ordered = primitive.layouts[WEIGHTS + GRADIENT].empty()
-    primitive({SOURCE: channels_last(x), RESULT + GRADIENT: channels_last(y),
+    ordered = primitive.layouts[WEIGHTS + GRADIENT].empty('filters')
+    primitive({SOURCE: channels_last(x), RESULT + GRADIENT: channels_last(y, 'gradient'),
                WEIGHTS + GRADIENT: ordered})
     rearrange({SOURCE: ordered, RESULT: W})
     return W
 
 
 @functools.lru_cache(256)
-def pooling(shape, windows, kind):
-    """Return the primitive of pooling of images of a shape; kind is MAXIMUM or MEAN."""
+def _pooling(shape, windows, kind, training):
+    """Return the primitive of pooling of images; in training, it notes where the maxima are."""
     y = channels_last_layout((*shape[:2], *windows.out))
-    return Primitive('pooling_forward', (SOURCE, RESULT, *[WORKSPACE] * (kind == MAXIMUM)),
-                     engine(), TRAINING, kind, channels_last_layout(shape), y,
+    noted = [WORKSPACE] if training and kind == MAXIMUM else []
+    return Primitive('pooling_forward', (SOURCE, RESULT, *noted), engine(),
+                     TRAINING if training else INFERENCE, kind, channels_last_layout(shape), y,
                      *_geometry(windows, True), attributes())
 
 
@@ -148,39 +170,41 @@ def _pooling_gradient(shape, windows, kind):
     return Primitive('pooling_backward', (SOURCE + GRADIENT, RESULT + GRADIENT,
                                           *[WORKSPACE] * (kind == MAXIMUM)),
                      engine(), kind, channels_last_layout(shape), y, *_geometry(windows, True),
-                     pooling(shape, windows, kind).description, attributes())
+                     _pooling(shape, windows, kind, True).description, attributes())
 
 
-def _maximum(x, windows):
-    """Return the maximum in every window, and where it was, for the backward primitive."""
-    primitive = pooling(x.shape, windows, MAXIMUM)
-    y, places = empty_channels_last((*x.shape[:2], *windows.out)), primitive.layouts[
-        WORKSPACE].empty()
-    primitive({SOURCE: channels_last(x), RESULT: y, WORKSPACE: places})
+def max_windows(x, windows, y=None, places=None):
+    """Return the maximum of x (N, C, *size) over windows, (N, C, *out).
+
+    Args:
+        y: the array to write into, channels last; None: a new one.
+        places: memory of the workspace, which is filled for the backward primitive, or None.
+    """
+    y = empty_channels_last((*x.shape[:2], *windows.out)) if y is None else y
+    arrays = {SOURCE: channels_last(x), RESULT: y}
+    if places is not None:
+        arrays[WORKSPACE] = places
+    _pooling(x.shape, windows, MAXIMUM, places is not None)(arrays)
     # The library has no NaN come out of a maximum, and its own number where there is only -inf.
     if np.isnan(x.max()) or y.min() == _LOWEST:
         raise Refused('a maximum of NaN or of nothing')
-    return y, places
-
-
-def max_windows(x, windows):
-    """Return the maximum of x (N, C, *size) over windows, (N, C, *out)."""
-    return _maximum(x, windows)[0]
+    return y
 
 
 def max_windows_gradient(x, gy, windows):
     """Return gx (N, C, *size): gy (N, C, *out) added to where the first maximum is."""
     gx = empty_channels_last(x.shape)
-    _pooling_gradient(x.shape, windows, MAXIMUM)({
-        RESULT + GRADIENT: channels_last(gy), SOURCE + GRADIENT: gx,
-        WORKSPACE: _maximum(x, windows)[1]})
+    primitive = _pooling_gradient(x.shape, windows, MAXIMUM)
+    places = primitive.layouts[WORKSPACE].empty('places')
+    max_windows(x, windows, None, places)
+    primitive({RESULT + GRADIENT: channels_last(gy), SOURCE + GRADIENT: gx, WORKSPACE: places})
     return gx
 
 
-def mean_windows(x, windows):
+def mean_windows(x, windows, y=None):
     """Return the mean of x (N, C, *size) over windows, padding counted as zeros, (N, C, *out)."""
-    y = empty_channels_last((*x.shape[:2], *windows.out))
-    pooling(x.shape, windows, MEAN)({SOURCE: channels_last(x), RESULT: y})
+    y = empty_channels_last((*x.shape[:2], *windows.out)) if y is None else y
+    _pooling(x.shape, windows, MEAN, False)({SOURCE: channels_last(x), RESULT: y})
     return y
 
 
@@ -198,41 +222,53 @@ def _normalization_arguments(n, k, alpha, beta):
 
 
 @functools.lru_cache(64)
-def normalization(shape, n, k, alpha, beta):
-    """Return the primitive of local response normalization of images of a shape."""
+def _normalization(shape, training, *numbers):
     layout = channels_last_layout(shape)
-    return Primitive('lrn_forward', (SOURCE, RESULT, WORKSPACE), engine(), TRAINING,
-                     _ACROSS_CHANNELS, layout, layout,
-                     *_normalization_arguments(n, k, alpha, beta), attributes())
+    return Primitive('lrn_forward', (SOURCE, RESULT, *[WORKSPACE] * training), engine(),
+                     TRAINING if training else INFERENCE, _ACROSS_CHANNELS, layout, layout,
+                     *_normalization_arguments(*numbers), attributes())
 
 
 @functools.lru_cache(64)
-def _normalization_gradient(shape, n, k, alpha, beta):
+def _normalization_gradient(shape, *numbers):
     layout = channels_last_layout(shape)
     return Primitive('lrn_backward', (SOURCE, SOURCE + GRADIENT, RESULT + GRADIENT, WORKSPACE),
                      engine(), _ACROSS_CHANNELS, layout, layout, layout,
-                     *_normalization_arguments(n, k, alpha, beta),
-                     normalization(shape, n, k, alpha, beta).description, attributes())
+                     *_normalization_arguments(*numbers),
+                     _normalization(shape, True, *numbers).description, attributes())
 
 
-def _normalize(x, *arguments):
-    """Return the normalized x, and what the backward primitive wants of it."""
-    primitive = normalization(x.shape, *arguments)
-    y, rest = empty_channels_last(x.shape), primitive.layouts[WORKSPACE].empty()
-    primitive({SOURCE: x, RESULT: y, WORKSPACE: rest})
-    return y, rest
-
-
-def normalize(x, n, k, alpha, beta):
+def normalize(x, n, k, alpha, beta, y=None):
     """Return x / (k + alpha * sum of x ** 2 over n neighbouring channels) ** beta, (N, C, H, W).
+
+    Args:
+        y: the array to write into, channels last; None: a new one.
     """
-    return _normalize(channels_last(x), n, k, alpha, beta)[0]
+    y = empty_channels_last(x.shape) if y is None else y
+    _normalization(x.shape, False, n, k, alpha, beta)({SOURCE: channels_last(x), RESULT: y})
+    return y
 
 
-def normalize_gradient(x, gy, n, k, alpha, beta):
+def normalize_gradient(x, gy, *numbers):
     """Return the gradient of :func:`normalize` by x, times gy."""
-    x, gx = channels_last(x), empty_channels_last(x.shape)
-    _normalization_gradient(x.shape, n, k, alpha, beta)({
-        SOURCE: x, RESULT + GRADIENT: channels_last(gy), SOURCE + GRADIENT: gx,
-        WORKSPACE: _normalize(x, n, k, alpha, beta)[1]})
+    x, y, gx = channels_last(x), empty_channels_last(x.shape), empty_channels_last(x.shape)
+    primitive = _normalization_gradient(x.shape, *numbers)
+    rest = primitive.layouts[WORKSPACE].empty('places')
+    _normalization(x.shape, True, *numbers)({SOURCE: x, RESULT: y, WORKSPACE: rest})
+    primitive({SOURCE: x, RESULT + GRADIENT: channels_last(gy, 'gradient'),
+               SOURCE + GRADIENT: gx, WORKSPACE: rest})
     return gx
+
+
+@functools.lru_cache(64)
+def _concatenation(shapes):
+    layouts = [channels_last_layout(shape) for shape in shapes]
+    y = channels_last_layout((shapes[0][0], sum(shape[1] for shape in shapes), *shapes[0][2:]))
+    return Primitive('concat', [SOURCES + i for i in range(len(shapes))] + [RESULT], engine(), y,
+                     len(shapes), 1, pointers(layouts), attributes())
+
+
+def concatenate(xs, y):
+    """Write images xs, a list of (N, C_i, *size), side by side into y (N, C, *size)."""
+    arrays = {SOURCES + i: channels_last(x, f'images {i}') for i, x in enumerate(xs)}
+    _concatenation(tuple([x.shape for x in xs]))({**arrays, RESULT: y})

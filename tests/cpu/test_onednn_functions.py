@@ -22,7 +22,8 @@ def outcome(function, arrays, use):
     with using_config('use_onednn', use):
         variables = [Variable(x) for x in arrays]
         y = function(*variables)
-        y.grad = random_array(*y.shape, seed=9).astype(y.dtype)
+        y.grad = np.empty_like(y.array)   # in the same order
+        y.grad[...] = random_array(*y.shape, seed=9)
         y.backward()
     return [y.array, *[x.grad for x in variables]]
 
@@ -31,14 +32,19 @@ def channels_are_last(x):
     return np.moveaxis(x, 1, -1).flags.c_contiguous
 
 
+def random_images(*shape, seed=0):
+    """Images (N, C, *size) whose channels lie side by side."""
+    return np.moveaxis(random_array(shape[0], *shape[2:], shape[1], seed=seed), -1, 1)
+
+
 def compare(function, *arrays, taken=True):
-    """Check values and gradients against the plain path; return what oneDNN gave."""
+    """Check values and gradients against the plain path, and whether that was left (or None).
+    """
     got = outcome(function, arrays, 'auto')
     for one, other in zip(got, outcome(function, arrays, 'never')):
         assert one.shape == other.shape and one.dtype == other.dtype
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=2e-5 * abs(other).max(initial=1))
-    assert channels_are_last(got[0]) == taken
-    return got
+    assert taken is None or channels_are_last(got[0]) == taken
 
 
 GEOMETRIES = {   # shape of x, shape of W, arguments
@@ -61,16 +67,22 @@ GEOMETRIES = {   # shape of x, shape of W, arguments
 @pytest.mark.parametrize('name', GEOMETRIES)
 def test_convolution_and_its_gradients_are_those_of_the_plain_path(name):
     shape, filters, arguments = GEOMETRIES[name]
-    compare(lambda x, W, b: F.convolution_2d(x, W, b, **arguments), random_array(*shape),
+    compare(lambda x, W, b: F.convolution_2d(x, W, b, **arguments), random_images(*shape),
             random_array(*filters, seed=1), random_array(filters[0], seed=2))
-    compare(lambda x, W: F.convolution_2d(x, W, **arguments), random_array(*shape),
+    compare(lambda x, W: F.convolution_2d(x, W, **arguments), random_images(*shape),
             random_array(*filters, seed=1))
+
+
+@pytest.mark.parametrize('k, pad', [(1, 0), (3, 1)])
+def test_images_in_the_usual_order_take_the_plain_path_where_it_is_faster(k, pad):
+    compare(lambda x, W: F.convolution_2d(x, W, pad=pad), random_array(2, 16, 8, 8),
+            random_array(16, 16, k, k, seed=1), taken=False)
 
 
 @pytest.mark.parametrize('ndim', [1, 3])
 def test_convolution_over_one_and_three_axes(ndim):
     compare(lambda x, W, b: F.convolution_nd(x, W, b, pad=1),
-            random_array(2, 16, *[7, 6, 5][:ndim]), random_array(16, 16, *[3] * ndim, seed=1),
+            random_images(2, 16, *[7, 6, 5][:ndim]), random_array(16, 16, *[3] * ndim, seed=1),
             random_array(16, seed=2))
 
 
@@ -79,7 +91,7 @@ def test_convolution_over_one_and_three_axes(ndim):
     ids=str)
 def test_transposed_convolution_and_its_gradients_are_those_of_the_plain_path(arguments):
     groups = arguments.get('groups', 1)
-    compare(lambda x, W, b: F.deconvolution_2d(x, W, b, **arguments), random_array(2, 16, 6, 7),
+    compare(lambda x, W, b: F.deconvolution_2d(x, W, b, **arguments), random_images(2, 16, 6, 7),
             random_array(16, 24 // groups, 3, 3, seed=1), random_array(24, seed=2))
 
 
@@ -126,7 +138,7 @@ def test_gradients_of_second_order_are_those_of_the_plain_path():
         y = F.average_pooling_2d(F.local_response_normalization(y, alpha=.1), 2)
         gx, = minichain.grad([F.sum(y * y)], [x], enable_double_backprop=True)
         return gx * gx
-    compare(function, random_array(2, 16, 8, 8), random_array(16, 16, 3, 3, seed=1))
+    compare(function, random_images(2, 16, 8, 8), random_array(16, 16, 3, 3, seed=1), taken=None)
 
 
 @pytest.mark.parametrize('change', [
@@ -163,7 +175,7 @@ def test_no_images_give_none():
 
 
 def test_the_next_layer_is_given_channels_that_lie_side_by_side():
-    x, W = random_array(2, 16, 12, 12), random_array(16, 16, 3, 3, seed=1)
+    x, W = random_images(2, 16, 12, 12), random_array(16, 16, 3, 3, seed=1)
     with using_config('use_onednn', 'auto'):
         h = F.relu(F.convolution_2d(x, W))
         for y in (h, F.max_pooling_2d(h, 2), F.local_response_normalization(h),
@@ -174,5 +186,5 @@ def test_the_next_layer_is_given_channels_that_lie_side_by_side():
 def test_windows_that_leave_rows_out_are_refused():
     windows = slide('test', (9, 9), (3, 3))._replace(out=(3, 7))
     with pytest.raises(Refused):
-        onednn_functions.convolve(random_array(1, 16, 9, 9), random_array(16, 16, 3, 3), None,
+        onednn_functions.convolve(random_images(1, 16, 9, 9), random_array(16, 16, 3, 3), None,
                                   windows, 1)

@@ -1,0 +1,117 @@
+"""``prepare``: run a network once, and keep what it did as steps that are quick to repeat.
+
+Read graph.py before, which makes them few, and steps.py, which finds the way to run each.
+"""
+import os
+import threading
+
+from minichain.autograd import Variable, as_array
+from minichain.backend import get_array_module, is_array
+from minichain.configuration import config, no_backprop_mode, using_config
+from minichain.errors import InvalidType, NotFinite
+from minichain.inference.graph import Graph
+from minichain.inference.steps import plain_plan, plan
+from minichain.tracing import named_leaves, owner, trace
+
+
+def prepare(code, *arguments, model=None):
+    """Return a copy of a network that computes the same for arguments of the same shapes, faster.
+
+        fast = prepare(net, x)
+        y = fast(another_x)
+
+    Factors, terms and ReLU are computed within the convolutions before them, and memory is used
+    again. The copy computes as in test mode and records nothing. What ``code`` did for the example
+    it does always: an ``if`` that looks at values is not seen, nor what NumPy does with arrays.
+    The network is not changed, and what changes in it later does not reach the copy. The switches
+    ``use_onednn`` and ``winograd`` stay as they are now.
+
+    Args:
+        code: callable: a Link, a method, a function of Variables.
+        arguments: an example of what it is called with: arrays, Variables, nests of them, others.
+        model: the Link whose parameters it uses; None: itself, or that whose method it is.
+    Returns:
+        :class:`PreparedNetwork`.
+    Raises:
+        NotFinite: a parameter or an argument holds NaN, which fused steps would hide.
+    """
+    results = []
+
+    def recorded(*arguments):
+        results[:] = [code(*arguments)]
+        return results[0]
+
+    model = owner(code) if model is None else model
+    # As Variables, so that x * 2 is seen, which NumPy would do unseen.
+    arguments = _nested(arguments, lambda x: Variable(as_array(x), requires_grad=False))
+    graph = Graph(trace(recorded, arguments, model=model))
+    for array in (*graph.constants.values(), *graph.arguments):
+        _expect_numbers('prepare', array)
+    return PreparedNetwork(graph, _nested(results[0], lambda _: _Leaf()))
+
+
+class PreparedNetwork:
+    """A network as steps on arrays of given shapes; :func:`prepare` makes it.
+
+    Threads may call it; it computes for one after another.
+
+    Attributes:
+        expected: list of (shape, dtype) of the arrays in its arguments.
+    """
+
+    def __init__(self, graph, results):
+        self._graph, self._results, self._lock = graph, results, threading.Lock()
+        self._switches = config.use_onednn, config.winograd
+        self._process, self._steps = os.getpid(), plan(graph)
+        self.expected = [(array.shape, array.dtype) for array in graph.arguments]
+        graph.forget_examples()
+
+    def __call__(self, *arguments):
+        """Compute; arguments and results are nested as in the call that it was made of.
+
+        Raises:
+            InvalidType: there are other arrays than then, or of other shapes or dtypes.
+            NotFinite: an array holds NaN.
+        """
+        arrays = [array for _, array in named_leaves(arguments, '')]
+        found = [(array.shape, array.dtype) for array in arrays]
+        if found != self.expected:
+            raise InvalidType(f'prepared network: arrays {_listed(self.expected)} expected, as '
+                              f'when it was prepared, got {_listed(found)}. Prepare another one')
+        for array in arrays:
+            _expect_numbers('prepared network', array)
+        if self._process != os.getpid():   # forked: with another process's threads gone, without
+            self._process, self._lock = os.getpid(), threading.Lock()   # what needs them
+            self._steps = plain_plan(self._graph)
+        use_onednn, winograd = self._switches
+        with (self._lock, no_backprop_mode(), using_config('train', False),
+              using_config('use_onednn', use_onednn), using_config('winograd', winograd)):
+            values = {**self._graph.constants, **dict(zip(self._graph.inputs, arrays))}
+            for run, operands, results, dead in self._steps:
+                values.update(zip(results, run(*[values[number] for number in operands])))
+                for number in dead:
+                    del values[number]
+            outputs = iter([values[number].copy() for number in self._graph.outputs])
+        return _nested(self._results, lambda _: Variable(next(outputs), requires_grad=False))
+
+
+class _Leaf:
+    """Where an array was in a nest of results."""
+
+
+def _nested(nest, make):
+    """Return a nest with ``make(array)`` in place of arrays and Variables."""
+    if isinstance(nest, dict):
+        return {key: _nested(child, make) for key, child in nest.items()}
+    if isinstance(nest, (tuple, list)):
+        return type(nest)([_nested(child, make) for child in nest])
+    return make(nest) if isinstance(nest, _Leaf) or is_array(as_array(nest)) else nest
+
+
+def _listed(kinds):
+    return ', '.join(f'{dtype} {shape}' for shape, dtype in kinds) or 'none'
+
+
+def _expect_numbers(label, array):
+    if array.dtype.kind == 'f' and array.size and get_array_module(array).isnan(array.max()):
+        raise NotFinite(f'{label}: an array of shape {array.shape} holds NaN')
