@@ -3,12 +3,12 @@ import math
 import statistics
 import time
 
-from benchmarks.machine import ForeignLoad, n_cores, n_threads
+from benchmarks.machine import ForeignLoad, default_clock, n_cores, n_threads
 
 SHORTEST = .02      # seconds of a turn: what is quicker is called several times
 WINDOW = .2         # seconds over which the load is judged, which the kernel counts in 1/100 s
 FEWEST = 5          # rounds that are measured, however long they take
-BUDGET = 6.         # seconds after which no further round begins
+BUDGET = 4.         # seconds after which no further round begins
 PAUSE = .03         # seconds before a turn, in which threads of another library stop spinning
 
 
@@ -27,11 +27,6 @@ class Seconds(dict):
     def to_dict(self):
         """Return all of it for JSON."""
         return {'seconds': dict(self), **vars(self)}
-
-
-def default_clock():
-    """Return the clock that is read: CPU time of this process for one thread, else wall time."""
-    return time.process_time if n_threads() == 1 else time.perf_counter
 
 
 def is_disturbed(foreign):
