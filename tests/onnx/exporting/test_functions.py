@@ -202,6 +202,9 @@ REFUSED = {   # with what the report says of it
         (X, Y, LABELS[:, None].copy()), VALUES),
     'contrastive': (F.contrastive, (X, Y, LABELS % 2), VALUES),
     'hinge': (F.hinge, (X, LABELS), VALUES),
+    'linear_softmax_cross_entropy': (
+        lambda x, t: F.linear_softmax_cross_entropy(x, SIX, FOUR[[0, 1, 2, 3, 0, 1]], t),
+        (floats(4, 6), LABELS), 'for training'),
     'sigmoid_cross_entropy': (F.sigmoid_cross_entropy, (X, (Y > 0).astype(int)),
                               'labels are converted outside of functions'),
     'gumbel_softmax': (F.gumbel_softmax, X, 'at random'),
