@@ -165,14 +165,22 @@ class Builder:
         """Refuses functions that call themselves, at any distance."""
         calls = {key: {function_key(node) for node in graph.depth_first()}
                  .intersection(functions) for key, (graph, _) in functions.items()}
-        while calls:
-            leaves = [key for key, called in calls.items() if not called.intersection(calls)]
-            if not leaves:
-                names = ', '.join(sorted(name for _, name, _ in calls))
-                raise DataError(f'{self.source}: functions that call each other in a circle: '
-                                f'{names}.')
-            for key in leaves:
-                del calls[key]
+        callers = {key: [] for key in functions}
+        for key, called in calls.items():
+            for each in called:
+                callers[each].append(key)
+        leaves = [key for key, called in calls.items() if not called]
+        while leaves:
+            leaf = leaves.pop()
+            del calls[leaf]
+            for key in callers[leaf]:
+                calls[key].remove(leaf)
+                if not calls[key]:
+                    leaves.append(key)
+        if calls:
+            names = ', '.join(sorted(name for _, name, _ in calls))
+            raise DataError(f'{self.source}: functions that call each other in a circle: '
+                            f'{names:.1000}.')
 
     def read_opsets(self, message):
         opsets = {DOMAINS.get(entry.domain, entry.domain): entry.version

@@ -7,10 +7,11 @@ import itertools
 
 import numpy as np
 
-from minichain.autograd import Variable, as_variable
+from minichain.autograd import Variable, as_array, as_variable
 from minichain.backend import CpuDevice
 from minichain.chain import Chain
 from minichain.errors import DataError, InvalidArgument, InvalidType, MinichainError
+from minichain.onnx.budget import Budget, current, spending
 from minichain.onnx.graph import Graph, Node, function_key, names_needed, read_model
 from minichain.onnx.operators import CONTROL, OPERATORS, SETTINGS
 from minichain.protobuf import aligned
@@ -77,16 +78,19 @@ class OnnxFunction(Chain):
             raise DataError(f'{self.source}: {unknown.total()} nodes need {len(unknown)} '
                             f'operators that are not supported:\n{lines}\nPass strict=False to '
                             'use the others.')
-        settings = settings_of(self._graph)
+        self._size = size_of(self._graph)
+        settings, self._repeated = settings_of(self._graph), collections.Counter()
         for graph in self._graph.graphs():
             for name, array in graph.initializers.items():
                 if array.dtype.kind == 'f':
                     self._add_initializer(graph, name, array, name in settings)
 
     def _add_initializer(self, graph, name, array, setting):
-        key = name
-        while not key or hasattr(self, key):    # a value may be called as a method is
-            key += '_'
+        key = name or '_'
+        while hasattr(self, key):   # a value may be called as a method is, or as one in a body
+            self._repeated[name] += 1
+            number = self._repeated[name]
+            key = f'{name}_' if number == 1 else f'{name}_{number}'
         graph.keys[name] = key
         if setting:
             self.add_persistent(key, array)
@@ -150,7 +154,10 @@ class OnnxFunction(Chain):
             raise InvalidArgument(f'outputs: a list of names expected, got {outputs!r}')
         wanted = self.output_names if outputs is None else tuple(outputs)
         values = self._bind(args, inputs, wanted)
-        with np.errstate(all='ignore'):     # infinities and NaN are values like others in ONNX
+        given = [as_array(value) for name in (*inputs, *self.input_names[:len(args)])
+                 for value in flat(values[name])]
+        # infinities and NaN are values like others in ONNX
+        with np.errstate(all='ignore'), spending(Budget(given, self._size)):
             results = self._run(self._graph, values, wanted, itertools.count())
         return tuple(map(as_output, results))
 
@@ -200,18 +207,26 @@ class OnnxFunction(Chain):
         if graph.plan is None or graph.plan[0] != key:
             graph.plan = key, plan(graph, values, wanted)
         _, steps = graph.plan
+        budget, held = current(), set()
         for node, made, done in steps:
-            results = self._step(node, values, runs)
-            values.update((name, results[place]) for place, name in made if place < len(results))
+            results = self._step(node, values, runs, made)
+            for place, name in made:
+                if place < len(results):
+                    values[name] = results[place]
+                    held.add(name)
             for name in done:
-                values.pop(name, None)
+                value = values.pop(name, None)
+                if name in held:
+                    budget.release(value)
+        for name in held.intersection(values):      # who called holds what it keeps of them
+            budget.release(values[name])
         missing = [name for name in wanted if name not in values]
         if missing:
             raise InvalidArgument(f'{self.source}: the input {missing[0]!r} is missing; expected '
                                   f'are {", ".join(self.input_names)}')
         return [values[name] for name in wanted]
 
-    def _step(self, node, values, runs):
+    def _step(self, node, values, runs, made):
         missing = [name for name in names_needed(node) if name not in values]
         if missing:
             raise InvalidArgument(f'{self.source}: {node} needs {missing[0]!r}, which is not '
@@ -229,14 +244,17 @@ class OnnxFunction(Chain):
                 results = operator(node, run, *inputs)
             else:
                 results = operator(node, *inputs)
+            results = results if isinstance(results, tuple) else (results,)
+            current().step(inputs, results)
+            for place, _ in made:
+                if place < len(results):
+                    current().hold(results[place])
         except MinichainError as error:
             raise type(error)(f'{self.source}: {node}{shapes(inputs)}: {error}') from error
         except UNFIT as error:
             raise DataError(f'{self.source}: {node}{shapes(inputs)} cannot be computed: '
                             f'{type(error).__name__}: {error}. The inputs do not fit, or the '
                             'model is damaged.') from error
-        if not isinstance(results, tuple):
-            results = (results,)
         return [self._send(result) for result in results]
 
     def _send(self, value):
@@ -271,6 +289,22 @@ def find(node):
     """What computes a node: an operator, or the graph of a function; None if nothing does."""
     return node.attributes.get(FUNCTION) or OPERATORS.get(
         (node.domain, node.op_type) if node.domain else node.op_type)
+
+
+def size_of(graph):
+    """How many elements a file holds: initializers, and tensors among the attributes."""
+    arrays = {id(array): array.size for part in graph.graphs()
+              for array in part.initializers.values()}
+    for node in graph.depth_first():
+        arrays.update((id(value), value.size) for value in node.attributes.values()
+                      if isinstance(value, np.ndarray))
+    return sum(arrays.values())
+
+
+def flat(value):
+    """The tensors that a value consists of."""
+    return [item for item in value if item is not None] if isinstance(value, list) else (
+        [] if value is None else [value])
 
 
 def settings_of(graph):

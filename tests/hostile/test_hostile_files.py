@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.hostile.damage import damaged
+from tests.hostile.greedy import bodies_with_weights, greedy_models
 from tests.hostile.onnx_damage import absurd_models
 from tests.hostile.seeds import ROOT, seeds
 from tests.onnx.backend_cases import node_cases
@@ -49,6 +50,20 @@ def test_whole_files_load(tmp_path, kind):
 @pytest.mark.parametrize('kind', KINDS)
 def test_damaged_files_load_or_are_refused(tmp_path, kind):
     check(tmp_path, kind, list(damaged(seeds()[kind], 60, seed=1)))
+
+
+def test_small_models_that_take_much_are_refused(tmp_path):
+    for name, data in greedy_models().items():
+        assert len(data) < 200_000
+        (tmp_path / name).write_bytes(data)
+    results = read_all(tmp_path, 'onnx', 300)
+    assert [result for result in results if result['status'] != 'refused'] == []
+
+
+def test_many_bodies_are_loaded_in_time(tmp_path):
+    (tmp_path / 'bodies').write_bytes(bodies_with_weights(2000))
+    result, = read_all(tmp_path, 'onnx', 60)
+    assert result['status'] == 'loaded', result
 
 
 @pytest.mark.slow

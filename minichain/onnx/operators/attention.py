@@ -7,6 +7,7 @@ import minichain.functions as F
 from minichain.autograd import as_array
 from minichain.backend import get_array_module
 from minichain.errors import DataError
+from minichain.onnx.budget import current
 from minichain.onnx.operators.values import check_size, send_like, to_ints
 
 # TensorProto.DataType -> the type in which softmax is computed; bfloat16 is widened.
@@ -35,7 +36,8 @@ def attention(node, Q, K, V, mask=None, past_key=None, past_value=None, lengths=
         raise DataError('Q, K and V as (batch, heads, length, size) expected, K and V with a '
                         f'divisor of the heads, got {Q.shape}, {K.shape} and {V.shape}')
     batch, heads, steps, size = Q.shape
-    shape = check_size((batch, heads, steps, K.shape[2]))
+    shape = check_size((batch, heads, steps, K.shape[2]), Q.dtype.itemsize)
+    current().work(2 * math.prod(shape) * (size + V.shape[3]))
     scale = node.get('scale')
     scale = 1 / math.sqrt(size) if scale is None else scale
     if Q.dtype == np.float16 and scale > 0:     # the product alone may be too large

@@ -36,7 +36,7 @@ def constant_of_shape(node, shape):
     value = np.zeros(1, np.float32) if value is None else value
     if value.size != 1:
         raise DataError(f'one number expected as value, got the shape {value.shape}')
-    return np.full(check_size(to_ints(shape)), value.ravel()[0], value.dtype)
+    return np.full(check_size(to_ints(shape), value.dtype.itemsize), value.ravel()[0], value.dtype)
 
 
 def shape(node, x):
@@ -54,7 +54,7 @@ def arange(node, start, limit, delta):
         length = math.ceil((limit - start) / delta)
     else:
         length = -((start - limit) // delta)
-    length, = check_size((max(0, length),))
+    length, = check_size((max(0, length),), 8)
     return (start + np.arange(length) * delta).astype(dtype)
 
 
@@ -101,12 +101,13 @@ def generator(node):
 
 
 def uniform(node, shape):
-    return generator(node).uniform(node.get('low', 0.), node.get('high', 1.), check_size(shape))
+    return generator(node).uniform(node.get('low', 0.), node.get('high', 1.),
+                                   check_size(shape, 8))
 
 
 def normal(node, shape):
     mean, scale = node.get('mean', 0.), node.get('scale', 1.)
-    return generator(node).standard_normal(check_size(shape)) * scale + mean
+    return generator(node).standard_normal(check_size(shape, 8)) * scale + mean
 
 
 def random(draw):
@@ -133,7 +134,7 @@ def multinomial(node, x):
     if x.ndim != 2 or not x.shape[1]:
         raise DataError(f'log-probabilities of the shape (rows, classes) expected, got {x.shape}')
     (N, C), count = x.shape, node.get('sample_size', 1)
-    check_size((N, count))
+    check_size((N, count), 8)
     x, xp = as_array(x).astype(np.float64), get_array_module(x)
     limits = xp.exp(x - x.max(axis=1, keepdims=True)).cumsum(axis=1)
     limits /= limits[:, -1:].copy()

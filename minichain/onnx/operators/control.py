@@ -9,8 +9,10 @@ import numpy as np
 import minichain.functions as F
 from minichain.backend import get_array_module
 from minichain.errors import DataError
+from minichain.onnx.budget import current
 from minichain.onnx.operators.sequences import expect_sequence
 from minichain.onnx.operators.values import (
+    INTEGER,
     check_size,
     is_float,
     normalize_axis,
@@ -48,13 +50,12 @@ class Collected:
     def __init__(self, count):
         if count < 0:
             raise DataError('as many states as the body has outputs expected, got more')
-        self.values, self.size = [[] for _ in range(count)], 0
+        self.values = [[] for _ in range(count)]
 
     def add(self, values):
         for place, value in enumerate(values):
             self.values[place].append(value)
-            self.size += value.size
-        check_size([self.size])
+            current().hold(value)
 
     def stacked(self, place, value_type, axis, backwards=False):
         """The values of one output along a new axis; without any its type says what is empty."""
@@ -69,6 +70,9 @@ class Collected:
         if any(value.shape != values[0].shape for value in values):
             raise DataError('results of one shape in all turns expected, got '
                             f'{sorted({value.shape for value in values})!s:.200}')
+        check_size((len(values), *values[0].shape), values[0].dtype.itemsize)
+        for value in values:
+            current().release(value)
         return F.stack(values, axis) if is_float(values[0]) else (
             get_array_module(values[0]).stack(values, axis))
 
@@ -83,6 +87,7 @@ def scan(node, run, *inputs):
         raise DataError('inputs with one batch axis in front expected, got '
                         f'{[x.shape for x in inputs]}')
     whole = inputs[-1].shape[1]
+    current().work(INTEGER * len(inputs[0]))
     lengths = [whole] * len(inputs[0]) if lengths is None else to_ints(lengths)
     states = len(inputs) - node.require('num_scan_inputs')
     results = []
@@ -140,6 +145,9 @@ def sequence_map(node, run, sequence, *others):
     for place, value in enumerate(expect_sequence(sequence)):
         extra = [other[place] if isinstance(other, list) else other for other in others]
         results.append(run(body, value, *extra))
+        current().hold(list(results[-1]))
+    for result in results:
+        current().release(list(result))
     return tuple([result[place] for result in results] for place in range(len(body.outputs)))
 
 

@@ -10,8 +10,8 @@ from minichain.functions.convolution import Convolution, Deconvolution, check_op
 from minichain.functions.convolution_arrays import convolve
 from minichain.functions.im2col import Col2Im
 from minichain.functions.windows import Windows, get_conv_outsize
+from minichain.onnx.budget import current
 from minichain.onnx.operators.geometry import (
-    GROWTH,
     auto_pad,
     check_windows,
     expect_image,
@@ -43,10 +43,16 @@ def kernel_of(node, x, W):
     return ksize
 
 
+def plan(windows, x, W):
+    """Refuses a convolution that is too large, or takes too long."""
+    check_windows(windows, x, len(W), math.prod(windows.ksize))
+    current().work(2 * len(x) * W.size * math.prod(windows.out))
+
+
 def conv(node, x, W, b=None):
     windows, _ = slide(node, x.shape[2:], kernel_of(node, x, W))
     groups = node.get('group', 1)
-    check_windows(windows, x, len(W), math.prod(windows.ksize))
+    plan(windows, x, W)
     if windows.out == tuple(get_conv_outsize(n, k, s, p, False, d)
                             for n, k, s, p, d, _ in zip(*windows)) and 0 not in windows.size:
         return F.convolution_nd(x, W, b, windows.stride, windows.pad, dilate=windows.dilate,
@@ -60,9 +66,10 @@ def conv(node, x, W, b=None):
 def conv_transpose(node, x, W, b=None):
     windows, groups = transposed_windows(node, x, kernel_of(node, x, W)), node.get('group', 1)
     check_operands('ConvTranspose', x, W, b, groups, transposed=True)
-    check_growth((len(x), W.shape[1] * groups, *windows.size), x, factor=GROWTH)
-    check_growth((x.shape[1], *windows.extent), x, factor=GROWTH)
-    check_growth((W.shape[1] * groups, *windows.ksize, *windows.out), x, factor=GROWTH)
+    check_growth((len(x), W.shape[1] * groups, *windows.size), x)
+    check_growth((x.shape[1], *windows.extent), x, on_the_way=True)
+    check_growth((W.shape[1] * groups, *windows.ksize, *windows.out), x, on_the_way=True)
+    current().work(2 * x.size * math.prod(W.shape[1:]))
     if 0 in windows.out:
         y = get_array_module(x).zeros((len(x), W.shape[1] * groups, *windows.size), x.dtype)
         return y if b is None else y + F.reshape(b, (-1, *[1] * len(windows.size)))
@@ -101,7 +108,7 @@ def centred(x, zero):
 def integer_sums(node, x, W, x_zero, W_zero):
     """The convolution of integers, as float64."""
     windows, _ = slide(node, x.shape[2:], kernel_of(node, x, W))
-    check_windows(windows, x, len(W), math.prod(windows.ksize))
+    plan(windows, x, W)
     x, W = on_one_device(x, W)
     x, W, groups = centred(x, x_zero), centred(W, W_zero), node.get('group', 1)
     check_operands(node.op_type, x, W, None, groups)

@@ -7,6 +7,7 @@ import minichain.functions as F
 from minichain.autograd import as_array
 from minichain.backend import get_array_module, to_cpu
 from minichain.errors import DataError
+from minichain.onnx.budget import RESULT, STEP, current
 from minichain.onnx.operators.values import check_size, send_like, to_scalar
 
 # Numbers at a time that are made for some of the regions.
@@ -77,10 +78,12 @@ def roi_align(node, x, rois, images):
                                 x.shape[3 - axis]))
     if mode == 'avg':
         align, size = align_average, math.prod(x.shape[1:])
+        current().work(2 * math.prod(shape[:2]) * outs[1] * x.shape[2] * (x.shape[3] + outs[0]))
     else:
         align, size = align_max, 8 * x.shape[1] * math.prod(
             place.shape[1] * place.shape[2] for place, *_ in points)
         check_size((len(rois), size // 8))
+        current().work(RESULT * len(rois) * size)
     return in_parts(len(rois), size, lambda part: align(
         x, images[part], *([array[part] for array in arrays] for arrays in points)))
 
@@ -194,6 +197,7 @@ def non_max_suppression(node, boxes, scores, most=None, overlap=None, threshold=
     for _ in range(min(max(most, 0), boxes.shape[1])):
         if not len(rest):
             break
+        current().work(STEP + RESULT * len(rest))
         # in every class of every image at once, the best box that is left takes its place
         start = np.flatnonzero(np.diff(group[rest], prepend=-1))
         chosen.append(rest[start])

@@ -1,15 +1,16 @@
 """Where the windows of convolutions and pools lie: strides, dilations, pads on either side."""
+import math
+
 from minichain.errors import DataError
 from minichain.functions.windows import Windows
+from minichain.onnx.budget import current
 from minichain.onnx.operators.values import check_growth
 
 MAX_LENGTH = 1 << 31    # of a stride, pad or dilation
 # Taps of a pool's window along an axis, unless the image is at least half as long: each costs a
 # pass over the image.
 MAX_TAPS = 1 << 10
-# A result may be so many times as large as the image that it is made from, and of any size below
-# MAX_ELEMENTS.
-GROWTH = 64
+TAP = 16    # work for each tap of each window, as `budget` counts it
 
 
 def expect_image(x):
@@ -92,9 +93,9 @@ def check_windows(windows, x, channels, taps=1):
         channels: of the result.
         taps: how many numbers a window sees of each channel, if they are copied.
     """
-    check_growth((x.shape[0], channels, *windows.out), x, factor=GROWTH)
-    check_growth((x.shape[1], *windows.extent), x, factor=GROWTH)
-    check_growth((x.shape[1], taps, *windows.out), x, factor=GROWTH)
+    check_growth((x.shape[0], channels, *windows.out), x)
+    check_growth((x.shape[1], *windows.extent), x, on_the_way=True)
+    check_growth((x.shape[1], taps, *windows.out), x, on_the_way=True)
     return windows
 
 
@@ -106,4 +107,9 @@ def pool_windows(node, x):
         raise DataError(f'kernel_shape: at most {MAX_TAPS}, or twice the image {x.shape[2:]}, '
                         f'expected, got {ksize}')
     windows, behind = slide(node, x.shape[2:], ksize)
-    return check_windows(windows, x, x.shape[1]), behind
+    check_windows(windows, x, x.shape[1])
+    # One axis after the other: every tap is a pass over the windows along it.
+    current().work(TAP * math.prod(x.shape[:2]) * sum(
+        k * math.prod(windows.out[:axis + 1]) * math.prod(windows.size[axis + 1:])
+        for axis, k in enumerate(ksize)))
+    return windows, behind

@@ -7,6 +7,7 @@ import minichain.functions as F
 from minichain.autograd import as_array
 from minichain.backend import get_array_module
 from minichain.errors import DataError
+from minichain.onnx.budget import current
 from minichain.onnx.operators.activations import keep_where
 from minichain.onnx.operators.arithmetic import same_dtype
 from minichain.onnx.operators.values import (
@@ -19,10 +20,6 @@ from minichain.onnx.operators.values import (
     to_scalar,
 )
 
-# How many times larger than its operands a product of matrices may be, even if that is much: the
-# scores of attention over 4,096 words are.
-GROWTH = 64
-
 
 def mat_mul(node, x, y):
     same_dtype(x, y)
@@ -31,7 +28,8 @@ def mat_mul(node, x, y):
             lead = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
         except ValueError as error:
             raise DataError(f'leading axes that broadcast expected: {error}') from error
-        check_growth(lead + x.shape[-2:-1] + y.shape[-1:], x, y, factor=GROWTH)
+        shape = check_growth(lead + x.shape[-2:-1] + y.shape[-1:], x, y)
+        current().work(2 * math.prod(shape) * x.shape[-1])
     if is_float(x):
         return F.matmul(x, y)
     x, y = on_one_device(x, y)
@@ -46,7 +44,8 @@ def gemm(node, A, B, C=None):
     transA, transB = bool(node.get('transA', 0)), bool(node.get('transB', 0))
     alpha, beta = node.get('alpha', 1.), node.get('beta', 1.)
     shape = A.shape[1 if transA else 0], B.shape[0 if transB else 1]
-    check_growth(shape, A, B, factor=GROWTH)
+    check_growth(shape, A, B)
+    current().work(2 * math.prod(shape) * A.shape[0 if transA else 1])
     if not is_float(A):
         A, B = on_one_device(A, B)
         y = (A.T if transA else A) @ (B.T if transB else B)
@@ -74,7 +73,11 @@ def einsum(node, *operands):
     lengths.update({label: length for each, x in zip(labels.split(','), operands)
                     for label, length in zip(each.rpartition('...')[2][::-1], x.shape[::-1])})
     wanted = output if arrow else set(labels)
-    check_size((math.prod(lengths.get(label, 1) for label in wanted),))
+    spread = [x.shape[len(each.partition('...')[0]):x.ndim - len(each.rpartition('...')[2])]
+              for each, x in zip(labels.split(','), operands) if '...' in each]
+    lead = math.prod(np.broadcast_shapes(*spread))
+    check_size((lead, math.prod(lengths.get(label, 1) for label in wanted)))
+    current().work(2 * lead * math.prod(lengths.values()))
     if is_float(operands[0]):
         return F.einsum(equation, *operands)
     operands = on_one_device(*operands)
@@ -85,6 +88,7 @@ def einsum(node, *operands):
 def det(node, x):
     if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
         raise DataError(f'square matrices expected, got the shape {x.shape}')
+    current().work(2 * x.size * x.shape[-1])
     if x.ndim == 2:
         return F.det(x)
     return F.reshape(F.batch_det(F.reshape(x, (math.prod(x.shape[:-2]), *x.shape[-2:]))),
@@ -98,6 +102,7 @@ def trilu(node, x, k=None):
     k = 0 if k is None else int(to_scalar(k))
     xp = get_array_module(x)
     k = max(-x.shape[-2], min(k, x.shape[-1]))
+    check_size(x.shape[-2:], 8, on_the_way=True)
     offset = xp.arange(x.shape[-1]) - xp.arange(x.shape[-2])[:, None]
     inside = offset >= k if node.get('upper', 1) else offset <= k
     if is_float(x):

@@ -9,6 +9,8 @@ from minichain.errors import DataError
 from minichain.functions.average_pooling import average_windows
 from minichain.functions.layer_normalization import Standardize
 from minichain.functions.windows import Windows
+from minichain.onnx.budget import current
+from minichain.onnx.operators.geometry import TAP
 from minichain.onnx.operators.values import normalize_axes, normalize_axis
 
 
@@ -115,6 +117,7 @@ def rms_normalization(node, x, scale):
 def lrn(node, x):
     size, bias = node.require('size'), node.get('bias', 1.)
     alpha, beta = node.get('alpha', 1e-4) / size, node.get('beta', .75)
+    current().work(TAP * x.size * min(size, 2 * x.shape[1] + 1))
     if size % 2 and bias > 0:
         return F.local_response_normalization(x, min(size, 2 * x.shape[1] + 1), bias, alpha, beta)
     shape = (x.shape[1], math.prod(x.shape[2:]))    # an even size has more channels behind

@@ -10,6 +10,7 @@ import numpy as np
 from minichain.autograd import as_array
 from minichain.backend import get_array_module
 from minichain.errors import DataError
+from minichain.onnx.budget import current
 from minichain.onnx.operators.values import check_growth, normalize_axis, on_one_device
 from minichain.onnx.schema import dtype_of
 
@@ -93,7 +94,8 @@ def product_of_integers(x, y, x_zero=None, y_zero=None):
     if x.ndim == 0 or y.ndim == 0:
         raise DataError('matrices or vectors expected, got a number')
     shape = np.broadcast_shapes(x.shape[:-2], y.shape[:-2]) + x.shape[-2:-1] + y.shape[-1:]
-    check_growth(shape, x, y, factor=64)
+    check_growth(shape, x, y)
+    current().work(2 * math.prod(shape) * x.shape[-1])
     a, b = x.astype(np.float64), y.astype(np.float64)
     if x_zero is not None:
         a -= rows(zeros.pop(0), x)

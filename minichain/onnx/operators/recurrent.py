@@ -11,6 +11,7 @@ import numpy as np
 import minichain.functions as F
 from minichain.backend import get_array_module
 from minichain.errors import DataError
+from minichain.onnx.budget import STEP, current
 from minichain.onnx.operators.gathering import put_item
 from minichain.onnx.operators.values import send_like, to_ints
 
@@ -146,6 +147,7 @@ def recurrent(gates, activations, n_states, cell):
                   others[:n_states]]
         P = others[n_states]
         functions = activations_of(node, activations, D)
+        current().work(D * steps * (4 * STEP + 2 * batch * gates * H * (x.shape[2] + H)))
         outputs, last = [], []
         for d, back in enumerate(backwards):
             packing = Packing(steps, batch, lengths, back)

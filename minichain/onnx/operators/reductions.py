@@ -7,6 +7,7 @@ import minichain.functions as F
 from minichain.autograd import as_array
 from minichain.backend import get_array_module
 from minichain.errors import DataError
+from minichain.onnx.budget import RESULT, current
 from minichain.onnx.operators.arithmetic import divide_integers
 from minichain.onnx.operators.values import (
     axes_of,
@@ -15,6 +16,8 @@ from minichain.onnx.operators.values import (
     normalize_axis,
     to_scalar,
 )
+
+SORT = 2_000    # work for each element that is sorted, as `budget` counts it
 
 
 def reduction(on_floats, on_integers):
@@ -27,6 +30,7 @@ def reduction(on_floats, on_integers):
         if not axes and not (node.get('noop_with_empty_axes') and node.opset >= 13):
             axes = tuple(range(x.ndim))
         function = on_floats if is_float(x) else on_integers
+        current().work(RESULT * x.size)
         return keep_dtype(function(x, axes or (), bool(node.get('keepdims', 1))), x)
     return reduce
 
@@ -121,6 +125,7 @@ def top_k(node, x, k=None):
     if not 0 <= k <= length:
         raise DataError(f'k from 0 to {length} expected, as long as axis {axis} of {x.shape}, '
                         f'got {k}')
+    current().work(SORT * x.size)
     head = (slice(None),) * axis + (slice(k),)
     if node.get('largest', 1):   # what is sorted backwards has its equal elements backwards, too
         backwards = xp.flip(xp.argsort(xp.flip(array, axis), axis=axis, kind='stable'), axis)
@@ -163,6 +168,7 @@ def unique(node, x):
         x, array, axis = F.reshape(x, (-1,)) if is_float(x) else x.reshape(-1), array.ravel(), 0
     axis = normalize_axis(axis, x.ndim)
     rows = {} if array.ndim == 1 else {'axis': axis}
+    current().work(SORT * x.size)
     _, first, inverse, counts = xp.unique(
         array, return_index=True, return_inverse=True, return_counts=True, **rows)
     inverse = inverse.ravel()

@@ -14,10 +14,16 @@ import minichain.functions as F
 from minichain.autograd import as_array
 from minichain.backend import get_array_module, to_cpu
 from minichain.errors import DataError
-from minichain.onnx.operators.values import axes_of, check_growth, is_float, send_like, to_ints
+from minichain.onnx.budget import RESULT, current
+from minichain.onnx.operators.values import (
+    axes_of,
+    check_growth,
+    check_size,
+    is_float,
+    send_like,
+    to_ints,
+)
 
-# A result may be so many times as large as the input, and of any size below MAX_ELEMENTS.
-GROWTH = 64
 MAX_MATRIX = 1 << 22    # numbers; interpolation by more goes neighbour by neighbour
 f32 = np.float32
 
@@ -86,7 +92,7 @@ def neighbours(x, size, kernel, reach, stretch, exclude_outside):
     """
     x = x.astype('float64')
     taps = 2 * math.ceil(reach * stretch)
-    check_growth((len(x), taps), x)
+    check_size((len(x), taps), 8, on_the_way=True)
     place = np.floor(x).astype('int64')[:, None] + np.arange(1 - taps // 2, 1 + taps // 2)
     weight = kernel((place - x[:, None]) / stretch)
     if exclude_outside:
@@ -116,11 +122,14 @@ def weigh(x, axis, place, weight):
     By a product with a matrix (out, in), unless that would be large and nearly empty.
     """
     size, out, xp = x.shape[axis], len(place), get_array_module(x)
+    others = x.size // size
     if size * out > MAX_MATRIX:
+        current().work(2 * RESULT * others * place.size)
         terms = (F.get_item(x, (*(slice(None),) * axis, index)) * xp.asarray(
             values.reshape(-1, *[1] * (x.ndim - axis - 1)).astype(x.dtype))
             for index, values in zip(place.T, weight.T))
         return functools.reduce(operator.add, terms)
+    current().work(2 * others * size * out)
     matrix = np.zeros((out, size))
     np.add.at(matrix, (np.arange(out)[:, None], place), weight)
     matrix = send_like(matrix.astype(x.dtype), x)
@@ -213,7 +222,7 @@ def resized(node, x, axes, out, scales, regions, crop):
     shape = list(x.shape)
     for axis, length in zip(axes, out):
         shape[axis] = length
-    check_growth(shape, x, factor=GROWTH)
+    check_growth(shape, x)
     if min(shape) < 1 or not x.size:
         if min(shape) < 0 or math.prod(shape):
             raise DataError(f'{x.shape} cannot become {shape}')

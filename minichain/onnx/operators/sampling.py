@@ -13,8 +13,9 @@ from minichain.autograd import as_array
 from minichain.backend import get_array_module
 from minichain.errors import DataError
 from minichain.functions.convolution import check_operands
+from minichain.onnx.budget import RESULT, STEP, current
 from minichain.onnx.operators.convolution import kernel_of
-from minichain.onnx.operators.geometry import GROWTH, check_windows, slide
+from minichain.onnx.operators.geometry import check_windows, slide
 from minichain.onnx.operators.values import (
     check_growth,
     check_size,
@@ -26,6 +27,7 @@ from minichain.onnx.operators.values import (
 MODES = {'linear': 'linear', 'bilinear': 'linear', 'nearest': 'nearest', 'cubic': 'cubic',
          'bicubic': 'cubic'}
 A = -.75    # of the cubic kernel
+TAPS = {'nearest': 1, 'linear': 2, 'cubic': 4}     # along each axis
 
 
 def reflected(position, low, high):
@@ -74,6 +76,7 @@ def sample(x, positions, mode, padding, borders):
         (N, P, C).
     """
     (n, c, *size), points, xp = x.shape, positions[0].shape[1], get_array_module(x)
+    current().work(TAPS[mode] ** len(size) * (STEP + RESULT * n * points * c))
     pixels = F.reshape(F.transpose(x, (0, *range(2, x.ndim), 1)), (n * math.prod(size), c))
     axes = []
     for position, length, (low, high) in zip(positions, size, borders):
@@ -110,7 +113,7 @@ def grid_sample(node, x, grid):
                         f'{grid.shape}')
     n, c, *size = x.shape
     out = grid.shape[1:-1]
-    check_growth((n, c, *out), x, grid, factor=GROWTH)
+    check_growth((n, c, *out), x, grid)
     if not x.size or not grid.size:
         return get_array_module(x).zeros((n, c, *out), x.dtype)
     dtype = np.promote_types(np.promote_types(x.dtype, grid.dtype), 'float32')
@@ -169,6 +172,7 @@ def deform_conv(node, x, W, offset, b=None, mask=None):
     if mask is not None:
         y = y * F.reshape(mask, (n, parts, 1, taps, math.prod(out)))
     columns = F.reshape(y, (n, groups, c // groups * taps, math.prod(out)))
+    current().work(2 * n * W.size * math.prod(out))
     filters = F.reshape(W, (groups, len(W) // groups, c // groups * taps))
     y = F.reshape(F.matmul(filters, columns), (n, len(W), *out))
     return y if b is None else y + F.reshape(b, (-1, *[1] * axes))

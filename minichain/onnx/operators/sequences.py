@@ -2,8 +2,12 @@
 import numpy as np
 
 from minichain.errors import DataError
+from minichain.onnx.budget import current
 from minichain.onnx.operators.shaping import cut, join
 from minichain.onnx.operators.values import normalize_axis, to_ints, to_scalar
+
+# Work for each part of a tensor that becomes an item, as `budget` counts it.
+PART = 200_000
 
 
 def expect_sequence(sequence):
@@ -56,6 +60,7 @@ def split_to_sequence(node, x, split=None):
     axis = normalize_axis(node.get('axis', 0), x.ndim)
     length = x.shape[axis]
     if split is None:
+        current().work(PART * length)
         sizes = [1] * length
     elif split.ndim:
         sizes = to_ints(split)
@@ -63,6 +68,7 @@ def split_to_sequence(node, x, split=None):
         size, = to_ints(split)
         if size < 1:
             raise DataError(f'parts of at least 1 expected, got {size}')
+        current().work(PART * (length // size))
         sizes = [size] * (length // size) + [length % size] * bool(length % size)
     if sum(sizes) != length or any(size < 0 for size in sizes):
         raise DataError(f'sizes that add up to {length} expected, got {sizes!s:.200}')

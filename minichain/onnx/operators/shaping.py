@@ -76,7 +76,7 @@ def unsqueeze(node, x, axes=None):
 
 
 def expand(node, x, shape):
-    shape = check_size(np.broadcast_shapes(x.shape, to_ints(shape)))
+    shape = check_size(np.broadcast_shapes(x.shape, to_ints(shape)), x.dtype.itemsize)
     return F.broadcast_to(x, shape) if is_float(x) else get_array_module(x).broadcast_to(x, shape)
 
 
@@ -90,7 +90,7 @@ def tile(node, x, repeats, axis=None):
     if len(counts) != x.ndim:
         raise DataError(f'{x.ndim} repeats, one for each axis, expected, got {counts}')
     check_size(counts)
-    check_size(count * n for count, n in zip(counts, x.shape))
+    check_size((count * n for count, n in zip(counts, x.shape)), x.dtype.itemsize)
     return F.tile(x, counts) if is_float(x) else get_array_module(x).tile(x, counts)
 
 
@@ -111,7 +111,7 @@ def join(values, axis, new_axis=False):
         raise DataError('tensors of one type expected, got '
                         f'{", ".join(sorted({str(value.dtype) for value in values}))}')
     axis = normalize_axis(axis, first.ndim + bool(new_axis))
-    check_size([sum(value.size for value in values)])
+    check_size([sum(value.size for value in values)], first.dtype.itemsize)
     on_device = next((value for value in values if get_array_module(value) is not np), first)
     if is_float(first):
         values = [value if get_array_module(value) is get_array_module(on_device)
@@ -177,7 +177,7 @@ def pad(node, x, pads=None, value=None, axes=None):
     widths = [(0, 0)] * x.ndim
     for axis, before, behind in zip(axes, pads, pads[len(axes):]):
         widths[axis] = before, behind
-    check_size(n + sum(width) for n, width in zip(x.shape, widths))
+    check_size((n + sum(width) for n, width in zip(x.shape, widths)), x.dtype.itemsize)
     crop = [slice(max(0, -before), n - max(0, -behind))
             for n, (before, behind) in zip(x.shape, widths)]
     if any(part.start > part.stop for part in crop):

@@ -6,10 +6,10 @@ import numpy as np
 from minichain.autograd import Variable, as_array
 from minichain.backend import get_array_module, to_cpu
 from minichain.errors import DataError
+from minichain.onnx.budget import current, room_of
 
-# Elements of one tensor that a model may ask for without giving data of that size: half a
-# gibibyte of float32. A damaged file asks for anything.
-MAX_ELEMENTS = 1 << 27
+# Work for each integer that goes to the host as a Python number, as `budget` counts it.
+INTEGER = 40_000
 
 
 def is_float(x):
@@ -26,6 +26,7 @@ def to_ints(x):
     values = to_cpu(as_array(x))
     if values.dtype.kind not in 'iu' or values.ndim > 1:
         raise DataError(f'a list of integers expected, got {values.dtype} {values.shape}')
+    current().work(INTEGER * values.size)
     return tuple(values.ravel().tolist())
 
 
@@ -62,30 +63,37 @@ def normalize_axis(axis, ndim):
     return normalize_axes((axis,), ndim)[0]
 
 
-def check_size(shape):
+def check_size(shape, itemsize=4, on_the_way=False):
     """A shape that may be allocated, as a tuple.
 
+    Args:
+        itemsize: bytes of an element.
+        on_the_way: it is not the result, but needed for it.
     Raises:
-        DataError: a negative length, or more than MAX_ELEMENTS elements.
+        DataError: a negative length, or no room is left for it; see ``budget``.
     """
     shape = tuple(map(int, shape))
-    if any(length < 0 for length in shape) or math.prod(shape) > MAX_ELEMENTS:
+    if any(length < 0 for length in shape):
         raise DataError(f'a tensor of the shape {shape!s:.200} is asked for; no length may be '
-                        f'negative, and at most {MAX_ELEMENTS} elements are made. The model is '
-                        'damaged or not meant for this input.')
+                        'negative. The model is damaged or not meant for this input.')
+    try:
+        current().expect(room_of(shape, itemsize), on_the_way)
+    except DataError as error:
+        raise DataError(f'a tensor of the shape {shape!s:.200}: {error}') from error
     return shape
 
 
-def check_growth(shape, *values, factor=1):
-    """A shape that may be allocated for a result: not far larger than what it is made from.
+def check_growth(shape, *values, on_the_way=False):
+    """A shape that may be allocated: no larger than the operands together, or there is room.
 
     Args:
-        values: the operands; what is up to `factor` times as large as they are is made anyhow.
+        values: the operands.
+        on_the_way: as of `check_size`.
     Raises:
-        DataError: far larger than the operands, and more than MAX_ELEMENTS elements.
+        DataError: as of `check_size`.
     """
-    if math.prod(shape) > max(MAX_ELEMENTS, factor * sum(value.size for value in values)):
-        check_size(shape)
+    if math.prod(shape) > sum(value.size for value in values):
+        check_size(shape, max(value.dtype.itemsize for value in values), on_the_way)
     return tuple(shape)
 
 
