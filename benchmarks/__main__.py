@@ -47,13 +47,13 @@ how to read a table:
                     rows are without it.
   bar               the ratio aimed at, then a stretch, each with met or MISSED.
 Outputs are compared before the clock starts: what differs is not timed. Libraries run in turns.
-Rounds in which others used cores that were needed are repeated, as many again at most; what is
+Rounds in which others used cores that were needed are repeated while --seconds last; what is
 disturbed even so is counted in the last column. A peer that is not installed is shown as missing.
 
 examples:
   python -m benchmarks conv networks --threads 2
   python -m benchmarks networks --threads 2 --compile --chainer ~/chainer/bin/python
-  python -m benchmarks --threads 2 --json results.json --markdown results.md
+  python -m benchmarks --threads 2 --seconds 20 --json results.json --markdown results.md
 """
 
 
