@@ -1,11 +1,17 @@
 """From a batch, a list of examples, to the arrays that a network takes."""
 import functools
-import sys
 
 import numpy as np
 
-from minichain.backend import get_array_module, get_device, is_array, using_device
+from minichain.backend import (
+    GpuDevice,
+    get_array_module,
+    get_device,
+    is_array,
+    using_device,
+)
 from minichain.errors import DataError, InvalidArgument, InvalidType
+from minichain.gpu.transfer import Transfer
 
 
 def to_device(device, x):
@@ -160,7 +166,7 @@ def converter():
 class ConcatWithAsyncTransfer:
     """`concat_examples` that copies to a GPU beside the computation, from pinned memory.
 
-    On the CPU it is `concat_examples`.
+    Anywhere else it is `concat_examples`. See :class:`minichain.gpu.transfer.Transfer`.
 
     Args:
         stream: the CUDA stream that copies; default: one of its own.
@@ -170,36 +176,13 @@ class ConcatWithAsyncTransfer:
     def __init__(self, stream=None, compute_stream=None):
         self._stream = stream
         self._compute_stream = compute_stream
-        self._sources = []      # pinned arrays of copies that may still run
+        self._transfers = {}    # by device
 
     def __call__(self, batch, device=None, padding=None):
         arrays = concat_examples(batch, padding=padding)
-        if device is None or get_device(device).xp is np:
+        if device is None or not isinstance(get_device(device), GpuDevice):
             return to_device(device, arrays)
-        with using_device(device):
-            cuda = sys.modules['cupy'].cuda
-            if self._stream is None:
-                self._stream = cuda.Stream(non_blocking=True)
-            self._stream.synchronize()
-            self._sources.clear()
-            with self._stream:
-                result = self._send(arrays)
-            compute_stream = self._compute_stream or cuda.get_current_stream()
-            compute_stream.wait_event(self._stream.record())
-            return result
-
-    def _send(self, arrays):
-        if isinstance(arrays, tuple):
-            return tuple(self._send(array) for array in arrays)
-        if isinstance(arrays, dict):
-            return {key: self._send(array) for key, array in arrays.items()}
-        if not isinstance(arrays, np.ndarray):
-            return arrays
-        cupy = sys.modules['cupy']
-        pinned = cupy.cuda.alloc_pinned_memory(max(arrays.nbytes, 1))
-        source = np.frombuffer(pinned, arrays.dtype, arrays.size).reshape(arrays.shape)
-        source[...] = arrays
-        self._sources.append(source)
-        target = cupy.empty(arrays.shape, arrays.dtype)
-        target.set(source, stream=self._stream)
-        return target
+        with using_device(device) as place:
+            if place not in self._transfers:
+                self._transfers[place] = Transfer(self._stream)
+            return self._transfers[place].send(arrays, self._compute_stream)

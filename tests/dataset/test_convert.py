@@ -13,6 +13,7 @@ from minichain.dataset import (
     to_device,
 )
 from minichain.errors import DataError, InvalidArgument, InvalidType
+from tests.gpu import fake_cuda
 
 
 def f32(*values):
@@ -168,3 +169,19 @@ def test_a_converter_gets_a_device_whatever_was_given():
     assert pair([1], device='@numpy') == ([1], CpuDevice())
     assert pair([1], CpuDevice()) == ([1], CpuDevice())
     assert pair([1]) == pair([1], None) == ([1], None)
+
+
+def test_batches_go_to_a_gpu_by_one_ring_of_pinned_memory_and_the_compute_stream_waits():
+    with fake_cuda.installed() as cupy:
+        worker = fake_cuda.Stream(non_blocking=True)
+        concat, batches = ConcatWithAsyncTransfer(compute_stream=worker), []
+        for number in range(5):
+            batches.append(concat([(f32(number, 1), number), (f32(number), 7)], 'cuda:0',
+                                  padding=(0, None)))
+        copiers = {call[1] for call in cupy.log if call[0] == 'from_host'}
+        assert len(copiers) == 1
+        assert cupy.log.count(('wait', worker.name, *copiers)) == 5
+        with worker:
+            for number, (x, y) in enumerate(batches):
+                np.testing.assert_array_equal(x.get(), f32([number, 1], [number, 0]))
+                np.testing.assert_array_equal(y.get(), [number, 7])
