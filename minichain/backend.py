@@ -1,8 +1,9 @@
 """Which library holds an array: NumPy on the CPU, CuPy on a GPU.
 
 Every numerical line of minichain is written once against ``xp``, the module of the arrays it
-was handed. Only this file knows that there are two. CuPy is imported when a GPU is first asked
-for: an array can be a CuPy array only if somebody imported CuPy before.
+was handed. Only this file knows that there are two, and a third: the device 'sim', on which code
+for GPUs runs without one. Those are imported when they are first asked for: an array can be a CuPy
+array only if somebody imported CuPy before.
 """
 import contextlib
 import functools
@@ -14,24 +15,29 @@ import numpy as np
 
 from minichain.errors import DeviceError, InvalidArgument, InvalidType
 
+SIMULATED = 'minichain.gpu.simulator.arrays'   # where the device 'sim' is, on a higher floor
+
 
 def get_array_module(*arrays):
-    """Return ``cupy`` if any argument (array or Variable) lives on a GPU, else ``numpy``."""
-    cupy = sys.modules.get('cupy')
-    if cupy is None:
+    """Return ``cupy`` if any argument (array or Variable) lives on a GPU, else ``numpy``.
+
+    (Of arrays on the device 'sim', its array module.)
+    """
+    cupy, simulated = sys.modules.get('cupy'), sys.modules.get(SIMULATED)
+    if cupy is None and simulated is None:
         return np
     for array in arrays:
-        if isinstance(getattr(array, 'array', array), cupy.ndarray):
+        array = getattr(array, 'array', array)
+        if cupy is not None and isinstance(array, cupy.ndarray):
             return cupy
+        if simulated is not None and type(array) is simulated.ndarray:
+            return simulated.xp
     return np
 
 
 def is_array(x):
-    """Return whether ``x`` is a NumPy or CuPy array."""
-    if isinstance(x, np.ndarray):
-        return True
-    cupy = sys.modules.get('cupy')
-    return cupy is not None and isinstance(x, cupy.ndarray)
+    """Return whether ``x`` is a NumPy or CuPy array, or one on the device 'sim'."""
+    return isinstance(x, np.ndarray) or get_array_module(x) is not np
 
 
 @functools.cache
@@ -70,6 +76,8 @@ def check_cuda_available():
 
 class Device:
     """A place for arrays. There are two kinds, :class:`CpuDevice` and :class:`GpuDevice`.
+
+    (And the device 'sim', a GPU that is not there: gpu/simulator/arrays.py.)
 
     Attributes:
         xp: the array module, ``numpy`` or ``cupy``.
@@ -154,7 +162,8 @@ class GpuDevice(Device):
     @staticmethod
     def from_array(array):
         """Return the GPU that holds ``array``, or None if it is no CuPy array."""
-        on_gpu = is_array(array) and not isinstance(array, np.ndarray)
+        cupy = sys.modules.get('cupy')
+        on_gpu = cupy is not None and isinstance(array, cupy.ndarray)
         return GpuDevice(array.device) if on_gpu else None
 
     name = property(lambda self: f'@cupy:{self.device.id}')
@@ -181,7 +190,7 @@ def get_device(specifier):
 
     Args:
         specifier: 'cpu', 'cuda', 'cuda:1'; Chainer's -1, 0, '-1', '0', '@numpy', '@cupy:0';
-            a Device; a ``cupy.cuda.Device``.
+            a Device; a ``cupy.cuda.Device``. 'sim': simulated, for tests without a GPU.
     Raises:
         InvalidArgument: none of these.
         DeviceError: a GPU that is not there.
@@ -193,6 +202,8 @@ def get_device(specifier):
     text = str(specifier).strip().lower()
     if text in ('cpu', '@numpy', '-1'):
         return CpuDevice()
+    if text in ('sim', '@sim'):
+        return importlib.import_module(SIMULATED).SimulatedDevice()
     gpu = re.fullmatch(r'(?:cuda:|@cupy:)?(\d+)|cuda|gpu|@cupy', text)
     if gpu is None:
         raise InvalidArgument(f'{specifier!r} is not a device; write cpu, cuda, cuda:1, or '
@@ -203,9 +214,9 @@ def get_device(specifier):
 def get_device_from_array(*arrays):
     """Return the Device of the first array (or Variable) that is on a GPU, else the CPU."""
     for array in arrays:
-        device = GpuDevice.from_array(getattr(array, 'array', array))
-        if device is not None:
-            return device
+        array = getattr(array, 'array', array)
+        if is_array(array) and not isinstance(array, np.ndarray):
+            return get_device(array.device)
     return CpuDevice()
 
 

@@ -5,13 +5,14 @@ this thread sees them. The values of ``global_config`` are class attributes of `
 so that reading a switch in a hot loop costs one attribute look-up.
 """
 import contextlib
+import os
 import threading
 
 import numpy as np
 
 from minichain.errors import InvalidArgument
 
-_CHOICES = {'precision': ('float32', 'tf32', 'bf16')}
+_CHOICES = {'precision': ('float32', 'tf32', 'bf16'), 'kernels': ('fused', 'generic')}
 
 
 class LocalConfig(threading.local):
@@ -28,6 +29,8 @@ class LocalConfig(threading.local):
         use_onednn: 'auto' takes oneDNN for float32 images on the CPU where it is installed (pip
             install 'minichain[onednn]'), 'never' does not.
         precision: how a GPU computes: 'float32' (IEEE), 'tf32' or 'bf16'; see gpu/precision.py.
+        kernels: on a GPU, 'fused' runs kernels of our own where there are, 'generic' CuPy alone.
+            At first what the environment's MINICHAIN_KERNELS says, else 'fused'.
         deterministic: on a GPU, two runs agree in every bit, at some cost.
         keep_graph_on_report: ``report`` keeps Variables with their graphs.
     """
@@ -40,6 +43,7 @@ class LocalConfig(threading.local):
     winograd = True
     use_onednn = 'auto'
     precision = 'float32'
+    kernels = os.environ.get('MINICHAIN_KERNELS', 'fused')
     deterministic = False
     keep_graph_on_report = False
     cudnn_deterministic = False   # Chainer's: as deterministic, for what cuDNN computes alone
@@ -104,6 +108,7 @@ def _check(name, value):
                               f'{", ".join(map(repr, _CHOICES[name]))}')
 
 
+_check('kernels', LocalConfig.kernels)
 config = LocalConfig()
 global_config = GlobalConfig()
 

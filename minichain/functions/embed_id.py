@@ -4,6 +4,8 @@ import numpy as np
 from minichain.autograd import Primitive, as_array
 from minichain.backend import get_array_module
 from minichain.errors import InvalidType
+from minichain.gpu import embedding
+from minichain.gpu.dispatch import fused
 from minichain.type_check import expect_integer, expect_ndim
 
 
@@ -14,18 +16,15 @@ class EmbedID(Primitive):
     def check_type_forward(self, in_types):
         expect_ndim('embed_id', 2, W=in_types[0])
         expect_integer('embed_id', x=self.ids)
+        if pick_rows.fuses(in_types[0]):
+            return
         ids = self.ids if self.ignore_label is None else self.ids[self.ids != self.ignore_label]
         if ids.size and not (0 <= int(ids.min()) and int(ids.max()) < in_types[0].shape[0]):
             raise InvalidType(f'embed_id: ids from 0 to {in_types[0].shape[0] - 1} expected, as W '
                               f'has rows, got {int(ids.min())} to {int(ids.max())}')
 
     def forward(self, arrays):
-        W, = arrays
-        if self.ignore_label is None:
-            return W[self.ids],
-        xp = get_array_module(W)
-        kept = self.ids != self.ignore_label
-        return xp.where(kept[..., None], W[xp.where(kept, self.ids, 0)], W.dtype.type(0)),
+        return pick_rows(arrays[0], self.ids, self.ignore_label),
 
     def backward(self, indexes, grads):
         node, = self.inputs
@@ -40,21 +39,37 @@ class EmbedIDGrad(Primitive):
         self.shape, self.dtype = shape, dtype
 
     def forward(self, arrays):
-        gy, = arrays
-        xp = get_array_module(gy)
-        ids, gy = self.ids.reshape(-1), gy.reshape(-1, self.shape[1])
-        if self.ignore_label is not None:
-            kept = ids != self.ignore_label
-            ids, gy = ids[kept], gy[kept]
-        gW = xp.zeros(self.shape, self.dtype)
-        if xp is np and gy.size:
-            add_sorted(gW, ids, gy)
-        else:
-            xp.add.at(gW, ids, gy)
-        return gW,
+        gy = arrays[0].reshape(-1, self.shape[1])
+        gW = table_gradient(gy, self.ids.reshape(-1), self.shape[0], self.ignore_label)
+        return gW.astype(self.dtype, copy=False),
 
     def backward(self, indexes, grads):
         return EmbedID(self.ids, self.ignore_label).apply(grads)
+
+
+@fused(embedding.pick_rows)
+def pick_rows(W, ids, ignore_label):
+    """Return the rows of ids; zeros for ``ignore_label``."""
+    if ignore_label is None:
+        return W[ids]
+    xp = get_array_module(W)
+    kept = ids != ignore_label
+    return xp.where(kept[..., None], W[xp.where(kept, ids, 0)], W.dtype.type(0))
+
+
+@fused(embedding.table_gradient)
+def table_gradient(gy, ids, rows, ignore_label):
+    """Add up rows of ``gy`` (N, E) by ids (N,) in a table (rows, E) of zeros."""
+    xp = get_array_module(gy)
+    if ignore_label is not None:
+        kept = ids != ignore_label
+        ids, gy = ids[kept], gy[kept]
+    gW = xp.zeros((rows, gy.shape[1]), gy.dtype)
+    if xp is np and gy.size:
+        add_sorted(gW, ids, gy)
+    else:
+        xp.add.at(gW, ids, gy)
+    return gW
 
 
 def add_sorted(gW, ids, gy):
@@ -78,6 +93,7 @@ def embed_id(x, W, ignore_label=None):
     Returns:
         x.shape + (E,).
     Raises:
-        InvalidType: ids are no integers, or there is no row for one of them.
+        InvalidType: ids are no integers, or there is no row for one of them. (Where kernels run,
+            the host does not wait for the GPU: such rows are NaN.)
     """
     return EmbedID(as_array(x), ignore_label).apply((W,))[0]

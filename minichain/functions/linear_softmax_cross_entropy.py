@@ -13,6 +13,8 @@ from minichain.errors import InvalidType
 from minichain.functions.identity import identity
 from minichain.functions.linear import linear
 from minichain.functions.softmax_cross_entropy import BLOCK, softmax_cross_entropy
+from minichain.gpu import softmax_cross_entropy as by_kernels
+from minichain.gpu.dispatch import fused
 from minichain.type_check import (
     expect_float,
     expect_integer,
@@ -44,6 +46,8 @@ class LinearSoftmaxCrossEntropy(Primitive):
         expect_shape(LABEL, x.shape[:1], t=self.t)
         if len(in_types) == 3:
             expect_shape(LABEL, W.shape[:1], b=in_types[2])
+        if to_gradient.fuses(x):
+            return
         out = self.kept & ((self.t < 0) | (self.t >= W.shape[0]))
         if out.any():
             row = int(out.argmax())
@@ -55,9 +59,7 @@ class LinearSoftmaxCrossEntropy(Primitive):
         self.retain_inputs(tuple(range(len(arrays))))
         x, W, *b = arrays
         xp, rows = get_array_module(x), len(x)
-        labels = xp.where(self.kept, self.t, 0)
-        weights = self.kept.astype(x.dtype)
-        weights /= xp.maximum(self.kept.sum(), 1).astype(x.dtype)
+        scale = 1 / xp.maximum(self.kept.sum(), 1).astype(x.dtype)
         losses = xp.empty(rows, x.dtype)
         # The gradient of all scores is kept; without a backward pass they are there in parts.
         step = rows if config.enable_backprop else ROWS
@@ -65,8 +67,8 @@ class LinearSoftmaxCrossEntropy(Primitive):
         for start in range(0, rows, max(1, step)):
             part = slice(start, start + step)
             scores = xp.matmul(x[part], W.T, out=self.gscores[:len(x[part])])
-            losses[part] = to_gradient(scores, b, labels[part], weights[part])
-        return (losses * weights).sum().astype(x.dtype),
+            losses[part] = to_gradient(scores, b, self.t[part], self.kept[part], scale)
+        return (losses.sum() * scale).astype(x.dtype),
 
     def backward(self, indexes, grads):
         if not thread_state.on_arrays:
@@ -91,10 +93,18 @@ class LinearSoftmaxCrossEntropy(Primitive):
         return grad([loss], [inputs[i] for i in indexes], grads, enable_double_backprop=True)
 
 
-def to_gradient(scores, b, labels, weights):
-    """Turn scores (N, V) in place into the gradient of  sum weights losses; return the losses."""
+@fused(by_kernels.to_gradient)
+def to_gradient(scores, b, t, kept, scale):
+    """Turn scores in place into the gradient of  scale * sum of losses; return the losses.
+
+    Args:
+        scores: (N, V), without ``b``, a list of one bias (V,) or none.
+        t: labels, (N,). kept: bool, (N,); losses and gradients of other rows are 0.
+        scale: a number without axes, in the dtype of the scores, on their device.
+    """
     xp = get_array_module(scores)
     losses = xp.empty(len(scores), scores.dtype)
+    labels, weights = xp.where(kept, t, 0), kept.astype(scores.dtype) * scale
     step = max(1, BLOCK // scores.shape[1] if xp is np else len(scores))
     for start in range(0, len(scores), step):
         part = slice(start, start + step)
@@ -108,6 +118,7 @@ def to_gradient(scores, b, labels, weights):
         losses[part] += xp.log(totals)
         y *= (weights[part] / totals)[:, None]
         y[picked] -= weights[part]
+    losses *= kept
     return losses
 
 
@@ -127,7 +138,8 @@ def linear_softmax_cross_entropy(x, W, b, t, ignore_label=-1):
     Returns:
         a number, shape (), 0 if all labels are ignored.
     Raises:
-        InvalidType: shapes or dtypes do not fit, or a label is out of range.
+        InvalidType: shapes or dtypes do not fit, or a label is out of range. (Where kernels run,
+            the host does not wait for the GPU: the loss is NaN.)
     """
     t = as_array(t)
     expect_same_module(LABEL, (as_array(x), t))

@@ -4,18 +4,22 @@ The input half of all steps is one ``linear`` in front of it. Sequences of diffe
 packed: sorted by falling length, step by step, only the rows of those that still run. Read
 lstm.py first.
 """
+from functools import partial
 from itertools import accumulate
 
 import numpy as np
 
 from minichain.autograd import Primitive, grad
 from minichain.backend import get_array_module
+from minichain.configuration import thread_state
 from minichain.errors import InvalidType
 from minichain.functions.concat import concat
 from minichain.functions.hyperbolic import tanh
 from minichain.functions.identity import identity
 from minichain.functions.matmul import matmul
 from minichain.functions.sigmoid import sigmoid
+from minichain.gpu import lstm_sequence as by_kernels
+from minichain.gpu.dispatch import fused
 from minichain.type_check import expect_float, expect_same_dtype, expect_shape
 
 
@@ -46,72 +50,14 @@ class LSTMSequence(Primitive):
     def forward(self, arrays):
         self.retain_inputs((0, 1, 2, 3))
         self.retain_outputs((0,))
-        x, W, h0, c0 = arrays
-        xp, H = get_array_module(x), h0.shape[1]
-        self.gates = gates = xp.empty(x.shape, x.dtype)
-        self.cells = cells = xp.empty((len(x), H), x.dtype)
-        self.tanh_cells = tanh_cells = xp.empty_like(cells)
-        hs = xp.empty_like(cells)
-        h, c = h0.copy(), c0.copy()   # the states of all sequences, ended ones too
-        W_T = xp.ascontiguousarray(W.T)   # a faster operand of thin products
-        # States of zeros, as most sequences begin with, need no product. (A GPU would have to
-        # wait for the answer.)
-        self.from_zeros = xp is np and not h0.any()
-        for start, end, n in self.steps():
-            gate, tanh_c = gates[start:end], tanh_cells[start:end]
-            if start == 0 and self.from_zeros:
-                gate[...] = x[start:end]
-            else:
-                xp.matmul(h[:n], W_T, out=gate)
-                gate += x[start:end]
-            lstm_pointwise(gate, c[:n], tanh_c)
-            cells[start:end] = c[:n]
-            xp.multiply(gate[:, 2 * H:3 * H], tanh_c, out=hs[start:end])
-            h[:n] = hs[start:end]
-        return hs, h, c
+        *results, self.gradients = run_steps(*arrays, self.steps())
+        return tuple(results)
 
     def backward(self, indexes, grads):
-        if not isinstance(self.get_retained_outputs()[0], type(self.gates)):
+        if not thread_state.on_arrays:
             return self.replayed(grads)
-        x, W, h0, c0 = self.get_retained_inputs()
         hs, = self.get_retained_outputs()
-        ghs, gh_last, gc_last = grads
-        xp, H = get_array_module(x), h0.shape[1]
-        gx = xp.empty(x.shape, x.dtype)
-        gh = xp.zeros(h0.shape, x.dtype) if gh_last is None else gh_last.copy()
-        gc = xp.zeros(c0.shape, x.dtype) if gc_last is None else gc_last.copy()
-        previous = xp.empty(hs.shape, x.dtype)   # the output of the step before, row by row
-        slope, slopes = xp.empty(h0.shape, x.dtype), xp.empty((len(h0), 3 * H), x.dtype)
-        steps = self.steps()
-        for t in reversed(range(len(steps))):
-            start, end, n = steps[t]
-            before = slice(steps[t - 1][0], steps[t - 1][0] + n) if t else slice(0, n)
-            c_previous = (self.cells if t else c0)[before]
-            previous[start:end] = (hs if t else h0)[before]
-            gate, tanh_c, ggate = self.gates[start:end], self.tanh_cells[start:end], gx[start:end]
-            i, f, o, a = (gate[:, k * H:(k + 1) * H] for k in range(4))
-            if ghs is not None:
-                gh[:n] += ghs[start:end]
-            tanh_slope(tanh_c, out=slope[:n])
-            slope[:n] *= o
-            slope[:n] *= gh[:n]
-            gc[:n] += slope[:n]
-            xp.multiply(gc[:n], a, out=ggate[:, :H])
-            xp.multiply(gc[:n], c_previous, out=ggate[:, H:2 * H])
-            xp.multiply(gh[:n], tanh_c, out=ggate[:, 2 * H:3 * H])
-            ifo = gate[:, :3 * H]
-            xp.subtract(1, ifo, out=slopes[:n])
-            slopes[:n] *= ifo
-            ggate[:, :3 * H] *= slopes[:n]
-            tanh_slope(a, out=slope[:n])
-            slope[:n] *= i
-            xp.multiply(gc[:n], slope[:n], out=ggate[:, 3 * H:])
-            gc[:n] *= f
-            if t or 2 in indexes:
-                gh[:n] = ggate @ W
-        after = steps[0][1] if self.from_zeros and steps else 0   # zeros before add nothing
-        gW = gx[after:].T @ previous[after:] if 1 in indexes else None
-        return gx, gW, gh, gc
+        return self.gradients(*self.get_retained_inputs(), hs, grads, indexes)
 
     def replayed(self, grads):
         """Gradients with a history: the same steps again, operation by operation."""
@@ -122,6 +68,83 @@ class LSTMSequence(Primitive):
                  if gy is not None]
         return grad([y for y, _ in pairs], inputs, [gy for _, gy in pairs],
                     enable_double_backprop=True)
+
+
+@fused(by_kernels.run_steps, libraries=('cublasLt',))
+def run_steps(x, W, h0, c0, steps):
+    """Run all steps.
+
+    Args:
+        x, W, h0, c0: as of :func:`lstm_sequence`.
+        steps: (first row, end row, number of rows) of every step.
+    Returns:
+        (hs, h, c, gradients): as of :func:`lstm_sequence`, and a function that takes x, W, h0, c0,
+        hs, the gradients of hs, h and c or None, and the numbers of the operands whose gradients
+        are wanted; it returns those of the four operands, None for a W or h0 that is not wanted.
+    """
+    xp, H = get_array_module(x), h0.shape[1]
+    gates = xp.empty(x.shape, x.dtype)
+    cells = xp.empty((len(x), H), x.dtype)
+    tanh_cells = xp.empty_like(cells)
+    hs = xp.empty_like(cells)
+    h, c = h0.copy(), c0.copy()   # the states of all sequences, ended ones too
+    W_T = xp.ascontiguousarray(W.T)   # a faster operand of thin products
+    # States of zeros, as most sequences begin with, need no product. (A GPU would have to wait for
+    # the answer.)
+    from_zeros = xp is np and not h0.any()
+    for start, end, n in steps:
+        gate, tanh_c = gates[start:end], tanh_cells[start:end]
+        if start == 0 and from_zeros:
+            gate[...] = x[start:end]
+        else:
+            xp.matmul(h[:n], W_T, out=gate)
+            gate += x[start:end]
+        lstm_pointwise(gate, c[:n], tanh_c)
+        cells[start:end] = c[:n]
+        xp.multiply(gate[:, 2 * H:3 * H], tanh_c, out=hs[start:end])
+        h[:n] = hs[start:end]
+    return hs, h, c, partial(gradients_of_steps, gates, cells, tanh_cells, from_zeros, steps)
+
+
+def gradients_of_steps(gates, cells, tanh_cells, from_zeros, steps, x, W, h0, c0, hs, grads,
+                       indexes):
+    """Go back through all steps; see :func:`run_steps`."""
+    ghs, gh_last, gc_last = grads
+    xp, H = get_array_module(x), h0.shape[1]
+    gx = xp.empty(x.shape, x.dtype)
+    gh = xp.zeros(h0.shape, x.dtype) if gh_last is None else gh_last.copy()
+    gc = xp.zeros(c0.shape, x.dtype) if gc_last is None else gc_last.copy()
+    previous = xp.empty(hs.shape, x.dtype)   # the output of the step before, row by row
+    slope, slopes = xp.empty(h0.shape, x.dtype), xp.empty((len(h0), 3 * H), x.dtype)
+    for t in reversed(range(len(steps))):
+        start, end, n = steps[t]
+        before = slice(steps[t - 1][0], steps[t - 1][0] + n) if t else slice(0, n)
+        c_previous = (cells if t else c0)[before]
+        previous[start:end] = (hs if t else h0)[before]
+        gate, tanh_c, ggate = gates[start:end], tanh_cells[start:end], gx[start:end]
+        i, f, o, a = (gate[:, k * H:(k + 1) * H] for k in range(4))
+        if ghs is not None:
+            gh[:n] += ghs[start:end]
+        tanh_slope(tanh_c, out=slope[:n])
+        slope[:n] *= o
+        slope[:n] *= gh[:n]
+        gc[:n] += slope[:n]
+        xp.multiply(gc[:n], a, out=ggate[:, :H])
+        xp.multiply(gc[:n], c_previous, out=ggate[:, H:2 * H])
+        xp.multiply(gh[:n], tanh_c, out=ggate[:, 2 * H:3 * H])
+        ifo = gate[:, :3 * H]
+        xp.subtract(1, ifo, out=slopes[:n])
+        slopes[:n] *= ifo
+        ggate[:, :3 * H] *= slopes[:n]
+        tanh_slope(a, out=slope[:n])
+        slope[:n] *= i
+        xp.multiply(gc[:n], slope[:n], out=ggate[:, 3 * H:])
+        gc[:n] *= f
+        if t or 2 in indexes:
+            gh[:n] = ggate @ W
+    after = steps[0][1] if from_zeros and steps else 0   # zeros before add nothing
+    gW = gx[after:].T @ previous[after:] if 1 in indexes else None
+    return gx, gW, gh if 2 in indexes else None, gc
 
 
 def lstm_pointwise(gate, c, tanh_c):

@@ -3,6 +3,8 @@
 The exponentials that the loss needs are kept and turned into the gradient in place. Rows are gone
 through in blocks that fit a processor's cache, so that ``x`` is read from memory once.
 """
+from functools import partial
+
 import numpy as np
 
 from minichain.autograd import Primitive, as_array
@@ -14,6 +16,8 @@ from minichain.functions.broadcast import broadcast_to
 from minichain.functions.reshape import reshape, transpose
 from minichain.functions.softmax import log_softmax, softmax
 from minichain.functions.sum import sum
+from minichain.gpu import softmax_cross_entropy as by_kernels
+from minichain.gpu.dispatch import fused
 from minichain.type_check import expect_float, expect_integer, expect_same_module, expect_shape
 
 LABEL = 'softmax_cross_entropy'
@@ -35,11 +39,13 @@ class SoftmaxCrossEntropy(Primitive):
 
     def __init__(self, t, kept, weights, add_up, cache_score):
         self.t, self.kept, self.weights, self.add_up = t, kept, weights, add_up
-        self.cache_score, self.exponentials = cache_score, None
+        self.cache_score, self.gradient = cache_score, None
 
     def check_type_forward(self, in_types):
         x, = in_types
         expect_float(LABEL, x=x)
+        if row_losses.fuses(x):
+            return
         out = self.kept & ((self.t < 0) | (self.t >= x.shape[1]))
         if out.any():
             row = int(out.argmax())
@@ -47,50 +53,61 @@ class SoftmaxCrossEntropy(Primitive):
                               f'expected for {x.shape[1]} classes, got {int(self.t[row])} in row '
                               f'{row} of {len(self.t)}')
 
-    def exponentiate(self, x, out):
-        """Return the sums of exp(x - max x) by row, and x[t] - max x; fill ``out`` if given."""
-        xp = get_array_module(x)
-        rows, classes = x.shape
-        dtype = sum_dtype(x.dtype)
-        totals, picked = xp.empty(rows, dtype), xp.empty(rows, dtype)
-        labels = xp.where(self.kept, self.t, 0)
-        step = max(1, BLOCK // classes) if isinstance(x, np.ndarray) else max(1, rows)
-        for start in range(0, rows, step):
-            block = slice(start, start + step)
-            y = xp.subtract(x[block], x[block].max(axis=1, keepdims=True),
-                            out=None if out is None else out[block], dtype=dtype)
-            picked[block] = y[xp.arange(len(y)), labels[block]]
-            xp.exp(y, out=y)
-            totals[block] = y.sum(axis=1)
-        return totals, picked
-
     def forward(self, arrays):
         self.retain_inputs((0,))
         x, = arrays
-        xp = get_array_module(x)
-        if self.cache_score:
-            self.exponentials = xp.empty(x.shape, sum_dtype(x.dtype))
-        self.totals, picked = self.exponentiate(x, self.exponentials)
-        losses = xp.where(self.kept, xp.log(self.totals) - picked, 0) * self.weights
+        losses, self.gradient = row_losses(x, self.t, self.kept, self.cache_score)
+        losses = losses * self.weights
         return (losses.sum() if self.add_up else losses).astype(x.dtype),
 
     def backward(self, indexes, grads):
         x, = self.get_retained_inputs()
-        xp = get_array_module(x)
-        labels, rows = xp.where(self.kept, self.t, 0), xp.arange(x.shape[0])
         if not thread_state.on_arrays:
+            xp = get_array_module(x)
             target = xp.zeros(x.shape, x.dtype)
-            target[rows, labels] = 1
+            target[xp.arange(x.shape[0]), xp.where(self.kept, self.t, 0)] = 1
             gy = broadcast_to(grads[0], self.t.shape) * self.weights
             return broadcast_to(reshape(gy, (-1, 1)), x.shape) * (softmax(x) - target),
-        gx, self.exponentials = self.exponentials, None   # a second backward computes them again
-        if gx is None:
-            gx = xp.empty(x.shape, sum_dtype(x.dtype))
-            self.exponentiate(x, gx)
-        gy = grads[0] * self.weights
-        gx *= (gy / self.totals)[:, None]
-        gx[rows, labels] -= gy
-        return gx,
+        gradient, self.gradient = self.gradient, None   # a second backward computes it again
+        if gradient is None:
+            _, gradient = row_losses(x, self.t, self.kept, True)
+        return gradient(grads[0] * self.weights),
+
+
+@fused(by_kernels.row_losses)
+def row_losses(x, t, kept, keep):
+    """Compute the losses of rows.
+
+    Args:
+        x: scores, (N, V). t: labels, (N,). kept: bool, (N,); the losses of other rows are 0.
+        keep: whether the gradient will be wanted.
+    Returns:
+        (losses, gradient): (N,), and a function that takes the gradient of the losses, (N,), 0
+        where not ``kept``, and returns that of ``x``, once; None unless ``keep``.
+    """
+    xp = get_array_module(x)
+    rows, classes = x.shape
+    dtype = sum_dtype(x.dtype)
+    exponentials = xp.empty(x.shape, dtype) if keep else None
+    totals, picked = xp.empty(rows, dtype), xp.empty(rows, dtype)
+    labels = xp.where(kept, t, 0)
+    step = max(1, BLOCK // classes) if isinstance(x, np.ndarray) else max(1, rows)
+    for start in range(0, rows, step):
+        block = slice(start, start + step)
+        y = xp.subtract(x[block], x[block].max(axis=1, keepdims=True),
+                        out=exponentials[block] if keep else None, dtype=dtype)
+        picked[block] = y[xp.arange(len(y)), labels[block]]
+        xp.exp(y, out=y)
+        totals[block] = y.sum(axis=1)
+    losses = xp.where(kept, xp.log(totals) - picked, 0)
+    return losses, partial(_gradient, exponentials, totals, labels) if keep else None
+
+
+def _gradient(exponentials, totals, labels, gy):
+    """Turn the exponentials of scores into the gradient of the scores."""
+    exponentials *= (gy / totals)[:, None]
+    exponentials[get_array_module(gy).arange(len(gy)), labels] -= gy
+    return exponentials
 
 
 def softmax_cross_entropy(x, t, normalize=True, cache_score=True, class_weight=None,
@@ -112,7 +129,8 @@ def softmax_cross_entropy(x, t, normalize=True, cache_score=True, class_weight=N
     Returns:
         a number, shape (), 0 if all labels are ignored; or the losses, (N, ...).
     Raises:
-        InvalidType: shapes or dtypes do not fit, or a label is out of range.
+        InvalidType: shapes or dtypes do not fit, or a label is out of range. (Where kernels run,
+            the host does not wait for the GPU: the loss is NaN.)
         InvalidArgument: unknown ``reduce`` or ``soft_target_loss``.
     """
     if reduce not in ('mean', 'no'):

@@ -6,8 +6,10 @@ from minichain.configuration import config
 from minichain.errors import DeviceError, InvalidArgument, InvalidType
 from minichain.gpu import cublaslt
 from minichain.gpu.cublaslt import BFLOAT16, EPILOGUES, FLOAT32
+from minichain.gpu.launcher import MACHINES
 from minichain.gpu.libraries import stream_address, workspace_of
 from minichain.gpu.precision import from_bfloat16, is_bfloat16, round_to_tf32, to_bfloat16
+from minichain.gpu.simulator import Simulator
 
 
 def gemm(a, b, out, *, trans_a=False, trans_b=False, alpha=1.0, beta=0.0, epilogue=None,
@@ -59,9 +61,10 @@ def gemm(a, b, out, *, trans_a=False, trans_b=False, alpha=1.0, beta=0.0, epilog
         DeviceError: the library is not there, or has no algorithm for these arguments.
     """
     arrays = a, b, out, bias, mask
-    if all(x is None or isinstance(x, np.ndarray) for x in arrays):
-        describe(*arrays, trans_a, trans_b, epilogue, 0)
-        specification(a, b, out, trans_a, trans_b, alpha, beta, epilogue, bias, mask)
+    memory = [_memory(x) for x in arrays]
+    if all(x is None or isinstance(x, np.ndarray) for x in memory):
+        describe(*memory, trans_a, trans_b, epilogue, 0)
+        specification(*memory[:3], trans_a, trans_b, alpha, beta, epilogue, *memory[3:])
         return out
     device = _device(arrays)
     with device:
@@ -183,6 +186,12 @@ def _overlap(x, out):
         first, second = (start - out_start) % width, out.shape[1] * out.dtype.itemsize
         return first < second or first + x.shape[1] * x.dtype.itemsize > width
     return True
+
+
+def _memory(x):
+    """Return the NumPy array that holds one on which kernels are simulated; else ``x`` itself."""
+    machine = MACHINES.get(type(x))
+    return machine.memory(x) if isinstance(machine, Simulator) else x
 
 
 def _alignment(address):
