@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minichain.functions as F
-from minichain import no_backprop_mode, using_config
+from minichain import global_config, no_backprop_mode, using_config
 from minichain.cpu import onednn
 from minichain.cpu.onednn import Refused
 
@@ -16,6 +16,13 @@ needs_library = pytest.mark.skipif(
     not onednn.installed(), reason="oneDNN is not installed: pip install 'minichain[onednn]'")
 X = np.random.RandomState(0).uniform(-1, 1, (2, 9, 9, 16)).astype(np.float32).transpose(0, 3, 1, 2)
 W = np.random.RandomState(1).uniform(-1, 1, (16, 16, 3, 3)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def use():
+    """Have oneDNN taken in all threads."""
+    with using_config('use_onednn', 'auto', config=global_config):
+        yield
 
 
 def convolved():
