@@ -1,0 +1,60 @@
+"""Pooling of images and its gradients: see ``kernels/pooling.cu``.
+
+Images are (N, C, H, W), or (N, H, W, C) with ``channels_last``; float32 or bfloat16. ``ksize``,
+``stride`` and ``pad`` are pairs of ints. How many windows there are, the shapes of outputs say:
+windows may reach beyond the padding. No sum depends on the order of threads.
+"""
+from minichain.backend import get_array_module
+from minichain.gpu.grids import planes
+from minichain.gpu.launcher import kernel, storage
+
+
+def launch(name, arrays, image, out, ksize, stride, pad, channels_last, *flags):
+    """Launch a kernel over ``arrays[-1]``'s elements; image, out: shapes."""
+    if channels_last:
+        (outer, height, width, inner), (_, out_height, out_width, _) = image, out
+    else:
+        (batch, channels, height, width), (*_, out_height, out_width) = image, out
+        outer, inner = batch * channels, 1
+    places = (out_height * out_width if name.endswith('forward') else height * width) * inner
+    kernel(f'{name}_{storage(arrays[0])}')(
+        *arrays, outer, inner, height, width, out_height, out_width, *ksize, *stride, *pad,
+        *flags, **planes(outer, places))
+
+
+def max_pooling_forward(x, y, winners, ksize, stride, pad, channels_last=False):
+    """Find the largest of what each window sees; padding is -infinity, NaN the largest.
+
+    Args:
+        x, y: image; filled.
+        winners: shape of ``y``, int32, filled with the place y W + x of the largest in its image,
+            the first of equal ones; None without a backward pass.
+    """
+    keeps = winners is not None
+    room = winners if keeps else get_array_module(x).empty(0, 'int32')
+    launch('max_pooling_forward', (x, y, room), x.shape, y.shape, ksize, stride, pad,
+           channels_last, int(keeps))
+
+
+def max_pooling_backward(gy, winners, gx, ksize, stride, pad, channels_last=False):
+    """Give each winner the gradients of the windows that it won; ``gx`` is filled."""
+    launch('max_pooling_backward', (gy, winners, gx), gx.shape, gy.shape, ksize, stride, pad,
+           channels_last)
+
+
+def average_pooling_forward(x, y, ksize, stride, pad, counts_padding=True, channels_last=False):
+    """Compute the mean of what each window sees.
+
+    Args:
+        x, y: image; filled.
+        counts_padding: count places in the padding, which are 0, too; not those beyond it.
+    """
+    launch('average_pooling_forward', (x, y), x.shape, y.shape, ksize, stride, pad,
+           channels_last, int(counts_padding))
+
+
+def average_pooling_backward(gy, gx, ksize, stride, pad, counts_padding=True,
+                             channels_last=False):
+    """Give each element its share of the gradients of the windows that saw it; fills ``gx``."""
+    launch('average_pooling_backward', (gy, gx), gx.shape, gy.shape, ksize, stride, pad,
+           channels_last, int(counts_padding))
