@@ -1,0 +1,91 @@
+// Convolution as a matrix product: im2col copies what every window sees into a column, so that
+// filters times columns are the results. col2im is the way back: every element gets the sum of all
+// its copies.
+//
+//     columns[n, c, ky, kx, oy, ox] = x[n, c, oy sy - py + ky dy, ox sx - px + kx dx]
+//
+// Rows of columns are as long as the windows are many, so threads side by side write side by side,
+// and at stride 1 read side by side too. On the way back each element looks for its copies: no
+// atomic additions, the same bits every time.
+#include "common.cuh"
+
+// blockIdx.y and threadIdx.y count planes, .x what lies in a plane; any grid is right.
+#define FOR_PLANES(plane, planes) \
+    for (int plane = blockIdx.y * blockDim.y + threadIdx.y; plane < planes; \
+         plane += gridDim.y * blockDim.y)
+#define FOR_PLACES(i, count) \
+    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x)
+
+// Along one axis: image, windows, their size, stride, padding on the near side, dilation.
+struct Axis {
+    int size, out, window, stride, pad, dilation;
+};
+
+// images: N C planes of the image, each with window x window planes of columns.
+template <typename T>
+__device__ void unfold(const T *x, T *columns, int images, Axis v, Axis h) {
+    FOR_PLANES(plane, images * v.window * h.window) {
+        int image = plane / (v.window * h.window), tap = plane % (v.window * h.window);
+        int down = tap / h.window * v.dilation - v.pad;      // from a window's number times stride
+        int right = tap % h.window * h.dilation - h.pad;     // to the place that this tap sees
+        const T *from = x + (long long)image * v.size * h.size;
+        T *to = columns + (long long)plane * v.out * h.out;
+        FOR_PLACES(i, v.out * h.out) {
+            int row = i / h.out * v.stride + down, column = i % h.out * h.stride + right;
+            bool inside = row >= 0 && row < v.size && column >= 0 && column < h.size;
+            to[i] = inside ? from[row * h.size + column] : from_float<T>(0);
+        }
+    }
+}
+
+// The window whose tap `tap` sees place `i`, -1 if there is none.
+__device__ inline int seer(Axis a, int i, int tap) {
+    int begin = i + a.pad - tap * a.dilation;   // where it would begin
+    int window = begin / a.stride;
+    return begin >= 0 && begin % a.stride == 0 && window < a.out ? window : -1;
+}
+
+template <typename T>
+__device__ void fold(const T *columns, T *x, int images, Axis v, Axis h) {
+    FOR_PLANES(image, images) {
+        const T *from = columns + (long long)image * v.window * h.window * v.out * h.out;
+        T *to = x + (long long)image * v.size * h.size;
+        FOR_PLACES(i, v.size * h.size) {
+            float sum = 0;
+            for (int ky = 0; ky < v.window; ky++) {
+                int row = seer(v, i / h.size, ky);
+                for (int kx = 0; row >= 0 && kx < h.window; kx++) {
+                    int column = seer(h, i % h.size, kx);
+                    long long plane = (long long)(ky * h.window + kx) * v.out * h.out;
+                    if (column >= 0) sum += to_float(from[plane + row * h.out + column]);
+                }
+            }
+            to[i] = from_float<T>(sum);
+        }
+    }
+}
+
+// The kernels: image H W, windows OH OW, of kh kw at strides sy sx, padding py px, dilation dy dx.
+extern "C" __global__ void im2col_float32(
+    const float *x, float *columns, int images, int H, int W, int OH, int OW, int kh, int kw,
+    int sy, int sx, int py, int px, int dy, int dx) {
+    unfold(x, columns, images, Axis{H, OH, kh, sy, py, dy}, Axis{W, OW, kw, sx, px, dx});
+}
+
+extern "C" __global__ void col2im_float32(
+    const float *columns, float *x, int images, int H, int W, int OH, int OW, int kh, int kw,
+    int sy, int sx, int py, int px, int dy, int dx) {
+    fold(columns, x, images, Axis{H, OH, kh, sy, py, dy}, Axis{W, OW, kw, sx, px, dx});
+}
+
+extern "C" __global__ void im2col_bfloat16(
+    const bfloat16 *x, bfloat16 *columns, int images, int H, int W, int OH, int OW, int kh, int kw,
+    int sy, int sx, int py, int px, int dy, int dx) {
+    unfold(x, columns, images, Axis{H, OH, kh, sy, py, dy}, Axis{W, OW, kw, sx, px, dx});
+}
+
+extern "C" __global__ void col2im_bfloat16(
+    const bfloat16 *columns, bfloat16 *x, int images, int H, int W, int OH, int OW, int kh, int kw,
+    int sy, int sx, int py, int px, int dy, int dx) {
+    fold(columns, x, images, Axis{H, OH, kh, sy, py, dy}, Axis{W, OW, kw, sx, px, dx});
+}
