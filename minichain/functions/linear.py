@@ -4,7 +4,18 @@ from minichain.functions.broadcast import sum_to
 from minichain.functions.cast import cast
 from minichain.functions.matmul import matmul
 from minichain.functions.reshape import reshape
+from minichain.gpu import products
+from minichain.gpu.dispatch import fused
 from minichain.type_check import expect_array, expect_float, expect_ndim, expect_shape
+
+
+@fused(products.affine, libraries=('cublasLt',), accepts=products.are_matrices)
+def affine(x, W, b):
+    """Return x @ W.T + b of arrays; b may be None."""
+    y = x @ W.T
+    if b is not None:
+        y += b
+    return y
 
 
 class Linear(Primitive):
@@ -19,10 +30,7 @@ class Linear(Primitive):
     def forward(self, arrays):
         self.retain_inputs((0, 1))
         x, W, *b = arrays
-        y = x @ W.T
-        if b:
-            y += b[0]
-        return y,
+        return affine(x, W, b[0] if b else None),
 
     def backward(self, indexes, grads):
         x, W = self.get_retained_inputs()

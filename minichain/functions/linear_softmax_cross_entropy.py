@@ -12,6 +12,7 @@ from minichain.configuration import config, thread_state
 from minichain.errors import InvalidType
 from minichain.functions.identity import identity
 from minichain.functions.linear import linear
+from minichain.functions.matmul import product
 from minichain.functions.softmax_cross_entropy import BLOCK, softmax_cross_entropy
 from minichain.gpu import softmax_cross_entropy as by_kernels
 from minichain.gpu.dispatch import fused
@@ -66,7 +67,7 @@ class LinearSoftmaxCrossEntropy(Primitive):
         self.gscores = xp.empty((min(step, rows), len(W)), x.dtype)
         for start in range(0, rows, max(1, step)):
             part = slice(start, start + step)
-            scores = xp.matmul(x[part], W.T, out=self.gscores[:len(x[part])])
+            scores = product(x[part], W, False, True, self.gscores[:len(x[part])])
             losses[part] = to_gradient(scores, b, self.t[part], self.kept[part], scale)
         return (losses.sum() * scale).astype(x.dtype),
 
@@ -77,11 +78,11 @@ class LinearSoftmaxCrossEntropy(Primitive):
         gy, = grads
         xp = get_array_module(x)
 
-        def product(i):
+        def gradient(i):
             if i == 2:
-                return xp.ones(len(x), x.dtype) @ self.gscores
-            return self.gscores @ W if i == 0 else self.gscores.T @ x
-        results = [product(i) for i in indexes]
+                return product(xp.ones((1, len(x)), x.dtype), self.gscores, False, False)[0]
+            return product(self.gscores, *((x, True, False) if i else (W, False, False)))
+        results = [gradient(i) for i in indexes]
         for result in results:
             result *= gy
         return results

@@ -1,14 +1,24 @@
 """Matrix products, batched over leading axes; the gradient of one is two others."""
 from minichain.autograd import Primitive
+from minichain.backend import get_array_module
 from minichain.errors import InvalidType
 from minichain.functions.broadcast import sum_to
 from minichain.functions.reshape import reshape
+from minichain.gpu import products
+from minichain.gpu.dispatch import fused
 from minichain.type_check import expect_broadcast, expect_float
 
 
 def _swap(a):
     axes = tuple(range(a.ndim - 2)) + (a.ndim - 1, a.ndim - 2)
     return a.transpose(axes)
+
+
+@fused(products.product, libraries=('cublasLt',), accepts=products.are_matrices)
+def product(a, b, transa, transb, out=None):
+    """Return a @ b of arrays, either of them transposed on the way; in ``out`` if given."""
+    a, b = _swap(a) if transa else a, _swap(b) if transb else b
+    return a @ b if out is None else get_array_module(a).matmul(a, b, out=out)
 
 
 class MatMul(Primitive):
@@ -33,8 +43,7 @@ class MatMul(Primitive):
 
     def forward(self, arrays):
         self.retain_inputs((0, 1))
-        a, b = arrays
-        return (_swap(a) if self.transa else a) @ (_swap(b) if self.transb else b),
+        return product(*arrays, self.transa, self.transb),
 
     def backward(self, indexes, grads):
         a, b = self.get_retained_inputs()

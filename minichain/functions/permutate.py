@@ -10,17 +10,21 @@ from minichain.type_check import expect_integer, expect_ndim, expect_shape
 
 
 class Permutate(Primitive):
+    """y[i] = x[indices[i]] along an axis; ``inverse`` is the order that undoes it, if known."""
+
     label = 'permutate'
 
-    def __init__(self, indices, axis):
-        self.indices, self.axis = indices, axis
+    def __init__(self, indices, axis, inverse=None):
+        self.indices, self.axis, self.inverse = indices, axis, inverse
 
     def forward(self, arrays):
         return arrays[0].take(self.indices, self.axis),
 
     def backward(self, indexes, grads):
-        inverse = get_array_module(self.indices).argsort(self.indices)
-        return Permutate(inverse, self.axis).apply(grads)
+        inverse = self.inverse
+        if inverse is None:
+            inverse = get_array_module(self.indices).argsort(self.indices)
+        return Permutate(inverse, self.axis, self.indices).apply(grads)
 
 
 def permutate(x, indices, axis=0, inv=False):

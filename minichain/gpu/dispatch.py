@@ -24,15 +24,17 @@ class Fused:
         body: the function; its first argument is an array, its module and name make its name here.
         by: function with the same arguments and results, that launches kernels.
         libraries: names of libraries of :mod:`minichain.gpu.libraries` that ``by`` needs.
+        accepts: called with the arguments, returns whether ``by`` takes them; None: it takes all.
     """
 
-    def __init__(self, body, by, libraries):
+    def __init__(self, body, by, libraries, accepts):
         functools.update_wrapper(self, body)
         self.name = f'{body.__module__.rpartition(".")[2]}.{body.__name__}'
-        self.body, self.by, self.libraries = body, by, libraries
+        self.body, self.by, self.libraries, self.accepts = body, by, libraries, accepts
 
     def __call__(self, array, *arguments):
-        return (self.by if self.fuses(array) else self.body)(array, *arguments)
+        fuses = self.fuses(array) and (self.accepts is None or self.accepts(array, *arguments))
+        return (self.by if fuses else self.body)(array, *arguments)
 
     def fuses(self, array):
         """Return whether the kernels will run, given what the first argument is or is like."""
@@ -54,14 +56,14 @@ def _lacking(simulated, libraries):
     return f'not installed: {", ".join(missing)}' if missing else None
 
 
-def fused(by, libraries=()):
+def fused(by, libraries=(), accepts=None):
     """Let the decorated function run by kernels where they can: on float32 arrays of a GPU.
 
     Args:
-        by, libraries: as of :class:`Fused`.
+        by, libraries, accepts: as of :class:`Fused`.
     """
     def decorate(body):
-        function = Fused(body, by, libraries)
+        function = Fused(body, by, libraries, accepts)
         FUSED[function.name] = function
         return function
     return decorate

@@ -1,15 +1,18 @@
 """Long short-term memory layers, by the step and by the packed sequence."""
+import functools
+
 import numpy as np
 
 from minichain import initializers
 from minichain.autograd import as_variable
+from minichain.backend import get_device_from_array
 from minichain.chain import Chain
 from minichain.errors import InvalidType
 from minichain.functions.concat import concat
 from minichain.functions.linear import linear
 from minichain.functions.lstm import lstm
 from minichain.functions.lstm_sequence import lstm_sequence
-from minichain.functions.permutate import permutate
+from minichain.functions.permutate import Permutate
 from minichain.initializer import generate_array, get_initializer
 from minichain.links.linear import Linear
 
@@ -115,7 +118,15 @@ class StatelessLSTM(LSTMBase):
 
 def gate_blocks(W, size):
     """Turn rows that interleave gates a, i, f, o into blocks i, f, o, a: (4H, ...) both ways."""
-    return permutate(W, np.arange(4 * size).reshape(size, 4).T[[1, 2, 3, 0]].ravel())
+    order, inverse = _orders_of_rows(size, get_device_from_array(W))
+    return Permutate(order, 0, inverse).apply((W,))[0]
+
+
+@functools.lru_cache(maxsize=64)
+def _orders_of_rows(size, device):
+    """Return which row goes to each place, and the other way; on a device, sent once."""
+    order = np.arange(4 * size).reshape(size, 4).T[[1, 2, 3, 0]].ravel()
+    return device.send(order), device.send(np.argsort(order))
 
 
 class LSTM(LSTMBase):

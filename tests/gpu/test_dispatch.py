@@ -27,6 +27,16 @@ GRADIENTS = [((normal(9, 2), normal(4, 2), normal(4, 2)), (0, 1, 2, 3)),
              ((normal(9, 2), None, None), (0, 1)), ((None, normal(4, 2), None), (0, 2))]
 # By name of an entry: arguments, and those of the function that is among its results, if any.
 CASES = {
+    'matmul.product': [
+        ((a, b, a.shape != (4, 3), b.shape != (3, 5), *out), None)
+        for a in (normal(4, 3), normal(3, 4), normal(3, 8)[:, ::2])
+        for b in (normal(3, 5), normal(5, 3), np.broadcast_to(normal(5, 1), (5, 3)))
+        for out in ((), (np.zeros((4, 5), np.float32),))] + [
+        ((normal(2, 4, 3), normal(2, 3, 5), False, False), None),
+        ((normal(4, 3), normal(3, 0), False, False), None)],
+    'linear.affine': [((normal(4, 3), normal(5, 3), b), None)
+                      for b in (None, normal(5), normal(10)[::2])] + [
+        ((normal(3, 4).T, normal(3, 5).T, normal(5)), None)],
     'embed_id.pick_rows': [((normal(7, 3), ids, ignored), None) for ignored, ids in IDS.items()],
     'embed_id.table_gradient': [
         ((normal(6, 3), ids, 7, ignored), None) for ignored, ids in IDS.items()] + [

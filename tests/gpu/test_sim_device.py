@@ -101,15 +101,19 @@ def test_two_deterministic_runs_agree_in_every_bit(launched):
 def test_whatever_makes_the_host_wait_is_refused():
     x = minichain.get_device('sim').send(np.ones(3, 'float32'))
     waiting = [x.get, x[0].item, x.tolist, lambda: x.nonzero(), lambda: float(x[0]),
-               lambda: int(x[0]), lambda: bool(x[0]), lambda: x[x > 0], lambda: [5, 6][x.astype(int)[0]],
+               lambda: int(x[0]), lambda: bool(x[0]), lambda: x[x > 0],
+               lambda: [5, 6][x.astype(int)[0]],
                lambda: arrays.xp.unique(x), lambda: minichain.to_cpu(x),
                lambda: x.__setitem__(x > 0, 0)]
     for wait in waiting:
         wait()
         with no_waiting(), pytest.raises(DeviceError, match='host wait for the device'):
             wait()
+    for send in (x.device.send, arrays.xp.asarray, arrays.xp.array):
+        with no_waiting(), pytest.raises(DeviceError, match='sent to the device'):
+            send(np.ones(2))
     with no_waiting():
-        assert len(x + 1) == 3
+        assert len(x + 1) == 3 and x.device.send(2.).shape == ()
 
 
 def test_the_step_of_training_does_not_wait_for_the_device():
@@ -118,6 +122,7 @@ def test_the_step_of_training_does_not_wait_for_the_device():
     model, optimizer = learner.model, learner.optimizer
     order, (chunk,) = packing.pack(IDS)
     features, chunk = rows(learner.device.send(FEATURES), order), chunk.send(learner.device)
+    model.lstm[0].sequence(model.embed(chunk.inputs), chunk.batch_sizes)   # constants are sent
     for _ in range(2):
         with no_waiting():
             loss, _ = model.loss(model.image(features), chunk)

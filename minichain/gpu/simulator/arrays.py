@@ -45,11 +45,13 @@ _state = _State()
 def no_waiting():
     """Refuse, within a ``with`` block, whatever would make the host wait for the device.
 
-    A step of training that runs here can be captured as a graph, and lets the host run ahead.
+    A step of training that runs here lets the host run ahead, and can be captured as a graph. For
+    the sake of the latter arrays of the host are not sent to the device either: a graph would read
+    the host's memory again, whatever is there by then.
 
     Raises:
         DeviceError: by ``get``, ``item``, ``float``, ``bool`` and the like, by a mask as an index,
-            and by functions the shape of whose result depends on values.
+            by functions the shape of whose result depends on values, by arrays that are sent.
     """
     before, _state.refused = _state.refused, True
     try:
@@ -63,6 +65,13 @@ def waits(what):
     if _state.refused:
         raise DeviceError(f'{what} makes the host wait for the device. Keep the value there, or '
                           'read it after the step')
+
+
+def sends(x):
+    """Raise within :func:`no_waiting` if ``x`` is an array of the host."""
+    if _state.refused and isinstance(x, np.ndarray):
+        raise DeviceError('an array of the host is sent to the device in the middle of a step; '
+                          'send it before')
 
 
 class ndarray:
@@ -237,6 +246,7 @@ class Module(types.ModuleType):
         vars(self).update(_type=array_type, _path=path, _source=source)
         if not path:
             def asarray(x, dtype=None):
+                sends(x)
                 return array_type(np.array(getattr(x, '_values', x), dtype))
             vars(self).update(ndarray=array_type, asnumpy=lambda x: x.get(), array=asarray,
                               asarray=lambda x, dtype=None: x if isinstance(x, array_type) and
@@ -268,6 +278,7 @@ class SimulatedDevice(Device):
         """Return ``array`` here, copied only if it was elsewhere."""
         if isinstance(array, ndarray):
             return array
+        sends(array)
         on_gpu = is_array(array) and not isinstance(array, np.ndarray)
         return ndarray(np.array(array.get() if on_gpu else array))
 
