@@ -6,3 +6,6 @@ what is computed and launches them; see ARCHITECTURE.md, "The ways to the GPU".
 from minichain.gpu.dispatch import kernels
 
 __all__ = ['kernels']
+from minichain.gpu.capture import compile_step
+
+__all__ = ['compile_step']

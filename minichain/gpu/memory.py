@@ -12,6 +12,7 @@ from minichain.backend import import_cupy
 from minichain.errors import DeviceError
 
 MIB = 1 << 20
+OUT_OF_MEMORY = 2   # cudaErrorMemoryAllocation, for which CuPy has no name
 
 _private_pools = weakref.WeakSet()
 
@@ -122,7 +123,7 @@ def with_one_retry(function, *arguments):
 def _is_out_of_memory(error):
     cuda = import_cupy().cuda
     if isinstance(error, cuda.runtime.CUDARuntimeError):   # of memory that is of no pool
-        return error.status == cuda.runtime.errorMemoryAllocation
+        return error.status == OUT_OF_MEMORY
     return isinstance(error, cuda.memory.OutOfMemoryError)
 
 

@@ -266,7 +266,7 @@ def installed(total=8 << 30):
     _allocators[:], _pinned[:] = [default.malloc], [_pinned_memory]
     runtime = types.SimpleNamespace(
         getDevice=lambda: 0, getDeviceCount=lambda: 1, memGetInfo=lambda: (total // 4, total),
-        CUDARuntimeError=CUDARuntimeError, errorMemoryAllocation=2)
+        CUDARuntimeError=CUDARuntimeError)
     module.__dict__.update(
         __version__='14 (lazy stand-in)', ndarray=ndarray, asarray=asarray, log=Stream.log,
         empty=ndarray, empty_like=lambda x: ndarray(x.shape, x.dtype), launch=launch,

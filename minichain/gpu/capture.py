@@ -1,0 +1,351 @@
+"""A training step as one CUDA graph: traced once by running it, then launched again and again.
+
+Define-by-run stays. CUDA records what a step puts on a stream, with the addresses and numbers of
+that moment; a replay does exactly that again, without Python. So
+
+- batches are copied to where the recorded one lay, and results lie where the recorded ones did;
+- arrays that outlive a step (weights, an optimizer's state, batch statistics, h and c of truncated
+  backpropagation) are written in place, never replaced;
+- numbers that change from step to step (learning rate, Adam's count of steps, the counter of
+  dropout, the threshold of clipping) live in device memory and are counted there, as
+  :mod:`minichain.gpu.optimizers` and :mod:`minichain.gpu.dropout` do. Python's are constants;
+- nothing is read back within a step, and nothing of the host's memory but the batch is read.
+
+``state`` is what the last three are checked on.
+"""
+import contextlib
+import gc
+import sys
+import threading
+import traceback
+import warnings
+
+import numpy as np
+
+from minichain.backend import import_cupy, is_array, to_cpu
+from minichain.configuration import config
+from minichain.errors import DeviceError, InvalidType
+from minichain.gpu import step_state
+from minichain.gpu.memory import PrivatePool, with_one_retry
+from minichain.gpu.transfer import Transfer
+
+WARM_UPS = 2    # kernels are compiled, algorithms chosen, the optimizer's state made
+SWITCHES = ('precision', 'deterministic', 'kernels', 'train', 'enable_backprop', 'dtype')
+FOREIGN = ('cupy', 'cupyx', 'cupy_backends', 'numpy', 'contextlib')   # no place to look for a bug
+
+
+def compile_step(update_fn, example, *, state=(), compare=None):
+    """Return a function that does what ``update_fn`` does, on a GPU by replaying a CUDA graph.
+
+    ::
+
+        step = compile_step(update, batch, state=(optimizer,))
+        for batch in batches:
+            loss = step(batch)
+
+    Of each combination of shapes, dtypes and precision the first two steps run as written, on a
+    stream and in memory of their own; the third is captured; then and later its graph runs. Every
+    call is one step on its batch, none is done twice. Each combination keeps memory of its own:
+    let lengths fall into few buckets.
+
+    What cannot be captured runs as written from then on, after one RuntimeWarning that names the
+    operation. On the CPU everything runs as written.
+
+    Args:
+        update_fn: function of one batch that returns arrays or Variables, or None, or a tuple,
+            list or dict of these.
+        example: batch: array, or tuple, list or dict of arrays; other values in it are constants
+            of the trace. It is only looked at: later batches have its structure. Arrays of the
+            host are sent through pinned memory.
+        state: links, optimizers, arrays, and dicts of arrays and numbers, whatever the step uses
+            besides the batch. Before each replay it is compared with what was captured. If an
+            array was replaced or a number set, a RuntimeWarning says so and the step is captured
+            anew. A step that itself does either is not captured.
+        compare: None, or for debugging a tolerance: each replay is followed by the same step as
+            written, from the same state, and results and state are compared. This is slow.
+    Returns:
+        :class:`CompiledStep`. Its results are overwritten by the next call; copy what is to last.
+    """
+    return CompiledStep(update_fn, example, state, compare)
+
+
+class CompiledStep:
+    """See :func:`compile_step`; for use by one thread.
+
+    Attributes:
+        reason: why steps run as written, None while they are captured.
+        captures: number of captures so far.
+    """
+
+    def __init__(self, update_fn, example, state, compare):
+        self._update_fn, self._state, self._compare = update_fn, tuple(state), compare
+        self._structure = _structure(example)
+        self._device = _gpu_of([*_leaves(example), *(
+            entry.value for entry in step_state.look(self._state))])
+        self.reason = 'there is no array on a GPU' if self._device is None else None
+        self.captures = 0
+        self._traces = {}
+        self._transfer = None
+        if self._device is not None:
+            cuda = import_cupy().cuda
+            with self._device:
+                # Not the null stream, which cannot be captured and waits for all others.
+                self._stream = cuda.Stream(non_blocking=True)
+                self._given, self._done = (cuda.Event(disable_timing=True) for _ in range(2))
+
+    def __call__(self, batch):
+        """Make one step, and return what ``update_fn`` returns, Variables as arrays.
+
+        Raises:
+            InvalidType: the batch has not the structure of the example, or a result is no array.
+            DeviceError: with ``compare``, replay and define-by-run differ.
+        """
+        if _structure(batch) != self._structure:
+            raise InvalidType(f'compile_step: a batch as the example expected, '
+                              f'{self._structure}; got {_structure(batch)}')
+        if self._device is None:
+            return _results(self._update_fn(batch), on_cpu=True)
+        with self._device:
+            current = import_cupy().cuda.get_current_stream()
+            batch = self._on_gpu(batch)
+            if self.reason is None:
+                self._given.record(current)
+                self._stream.wait_event(self._given)
+                try:
+                    with self._stream:
+                        return self._step(batch)
+                except _CannotCaptureError as error:
+                    self._give_up(str(error))
+                finally:
+                    self._done.record(self._stream)
+                    current.wait_event(self._done)
+            return _results(self._update_fn(batch))
+
+    def _on_gpu(self, batch):
+        if not any(isinstance(leaf, np.ndarray) for leaf in _leaves(batch)):
+            return batch
+        if self._transfer is None:
+            self._transfer = Transfer()
+        return self._transfer.send(batch)
+
+    def _step(self, batch):
+        key = (_key(batch), *(getattr(config, name) for name in SWITCHES))
+        if key not in self._traces:
+            self._traces[key] = _Trace(f'step {len(self._traces)}', batch)
+        trace = self._traces[key]
+        trace.fill(batch, self._stream)
+        if trace.warm_ups < WARM_UPS:
+            trace.warm_ups += 1
+            with trace.pool.using():
+                return _results(self._update_fn(trace.inputs))
+        if trace.graph is not None:
+            self._check(trace)
+        if trace.graph is None:
+            self._capture(trace)
+        if self._compare is not None:
+            return self._replay_and_compare(trace)
+        trace.replay(self._stream)
+        return trace.results
+
+    def _check(self, trace):
+        """Drop a graph in which an address or number is written that is no longer so."""
+        what = step_state.changed(trace.entries)
+        if what is None:
+            return
+        trace.restless = trace.restless + 1 if trace.replays < 2 else 0
+        trace.graph = trace.results = None
+        if trace.restless == 2:
+            raise _CannotCaptureError(f'{what}, and so it does at every step; keep in place, on '
+                                      'the device, what changes')
+        warnings.warn(f'compile_step: {what}; the step is captured anew', RuntimeWarning,
+                      stacklevel=4)
+
+    def _capture(self, trace):
+        entries = step_state.look(self._state)
+        try:
+            trace.graph, trace.results = with_one_retry(self._record, trace, entries)
+        except Exception as error:
+            step_state.put_back(entries)
+            reason = f'{_place(error)}: {type(error).__name__}: {error}'
+            raise _CannotCaptureError(reason) from error
+        self.captures += 1
+        what = step_state.changed(entries)
+        if what is not None:
+            step_state.put_back(entries)
+            raise _CannotCaptureError(
+                f'{what} within the step, which a replay would not repeat. What a step leaves for '
+                'the next is written in place, on the device, or reset at its end')
+        trace.entries, trace.replays = entries, 0
+
+    def _record(self, trace, entries):
+        """Return the graph and the results of a step that is captured, not run."""
+        step_state.put_back(entries)   # what a first attempt left
+        gc.collect()
+        collects = gc.isenabled()
+        gc.disable()   # a destructor might use the stream
+        try:
+            with trace.pool.using(), _no_host_memory():
+                self._stream.begin_capture()
+                try:
+                    results = _results(self._update_fn(trace.inputs))
+                except BaseException:
+                    # It has to end in any case; CUDA may say again that it failed.
+                    with contextlib.suppress(Exception):
+                        self._stream.end_capture()
+                    raise
+                return self._stream.end_capture(), results
+        finally:
+            if collects:
+                gc.enable()
+
+    def _give_up(self, reason):
+        self.reason = reason
+        self._traces.clear()
+        warnings.warn(f'compile_step: steps are not captured but run as written, which is slower: '
+                      f'{reason}', RuntimeWarning, stacklevel=3)
+
+    def _replay_and_compare(self, trace):
+        arrays = step_state.arrays_of(trace.entries)
+        before = {name: array.copy() for name, array in arrays.items()}
+        trace.replay(self._stream)
+        replayed = {**{name: array.copy() for name, array in arrays.items()},
+                    **_named(trace.results, lambda array: array.copy())}
+        for name, array in arrays.items():
+            array[...] = before[name]
+        results = _results(self._update_fn(trace.inputs))
+        written = {**arrays, **_named(results)}
+        for name, expected in written.items():
+            difference = _difference(to_cpu(replayed[name]), to_cpu(expected))
+            if not difference <= self._compare:
+                raise DeviceError(f'compile_step: {name} differs between the replay and the step '
+                                  f'as written by {difference:.2g} of its largest value, more '
+                                  f'than {self._compare:.2g}; something that the step uses is '
+                                  'neither in the batch nor in device memory')
+        step_state.put_back(trace.entries)
+        return results
+
+
+class _CannotCaptureError(Exception):
+    """Why steps run as written."""
+
+
+class _Trace:
+    """One step as captured, for one combination of shapes, dtypes and switches."""
+
+    def __init__(self, name, batch):
+        self.pool = PrivatePool(name)
+        self.graph = self.results = self.entries = None
+        self.warm_ups = self.replays = self.restless = 0
+        empty = import_cupy().empty
+        with self.pool.using():
+            self.inputs = _map(lambda leaf: empty(leaf.shape, leaf.dtype) if is_array(leaf)
+                               else leaf, batch)
+
+    def fill(self, batch, stream):
+        """Copy a batch to where the graph reads it, on the current stream, ``stream``."""
+        for target, source in zip(_leaves(self.inputs), _leaves(batch)):
+            if is_array(source) and source.nbytes:
+                if source.flags.c_contiguous:
+                    target.data.copy_from_device_async(source.data, source.nbytes, stream)
+                else:
+                    target[...] = source
+
+    def replay(self, stream):
+        self.replays += 1
+        self.graph.launch(stream)
+
+
+@contextlib.contextmanager
+def _no_host_memory():
+    """Refuse copies from the host, which a replay would make from memory that is gone.
+
+    CuPy makes them through pinned memory; another thread may go on. Afterwards pinned memory comes
+    from CuPy's default pool.
+    """
+    cupy = import_cupy()
+    thread, malloc = threading.get_ident(), cupy.get_default_pinned_memory_pool().malloc
+
+    def refuse(size):
+        if threading.get_ident() == thread:
+            raise DeviceError('an array of the host is copied to the GPU within the step; make it '
+                              'part of the batch, or send it once before')
+        return malloc(size)
+    cupy.cuda.set_pinned_memory_allocator(refuse)
+    try:
+        yield
+    finally:
+        cupy.cuda.set_pinned_memory_allocator(malloc)
+
+
+def _place(error):
+    """Return in words where in a step an error was raised."""
+    function = place = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        owner, name = frame.f_locals.get('self'), frame.f_code.co_name
+        if name.startswith(('forward', 'backward')) and isinstance(
+                getattr(owner, 'label', None), str):
+            function = f'{owner.label}.{name}'
+        module = frame.f_globals.get('__name__', '?')
+        if module != __name__ and module.split('.')[0] not in FOREIGN:
+            place = f'{module}.{name}, line {line}'
+    return f'{function} ({place})' if function else place
+
+
+def _gpu_of(things):
+    cupy = sys.modules.get('cupy')
+    for thing in things:
+        if cupy is not None and isinstance(thing, cupy.ndarray):
+            return thing.device
+    return None
+
+
+def _map(function, tree):
+    """Return tuples, lists and dicts, at any depth, with ``function`` applied to the rest."""
+    if isinstance(tree, (tuple, list)):
+        return type(tree)([_map(function, value) for value in tree])
+    if isinstance(tree, dict):
+        return {key: _map(function, value) for key, value in tree.items()}
+    return function(tree)
+
+
+def _leaves(tree):
+    leaves = []
+    _map(leaves.append, tree)
+    return leaves
+
+
+def _structure(batch):
+    return str(_map(lambda leaf: 'array' if is_array(leaf) else type(leaf).__name__,
+                    batch)).replace("'", '')
+
+
+def _key(batch):
+    return str(_map(lambda leaf: (leaf.shape, leaf.dtype.str) if is_array(leaf) else repr(leaf),
+                    batch))
+
+
+def _results(tree, on_cpu=False):
+    """Return results with Variables as arrays, and refuse what a replay could not compute."""
+    def array(leaf):
+        leaf = getattr(leaf, 'array', leaf)
+        if on_cpu and isinstance(leaf, np.generic):   # so NumPy returns arrays without axes
+            leaf = np.asarray(leaf)
+        if leaf is not None and not is_array(leaf):
+            raise InvalidType(f'compile_step: a step that returns arrays expected, got '
+                              f'{type(leaf).__name__}: a replay could not compute it')
+        return leaf
+    return _map(array, tree)
+
+
+def _named(results, function=lambda array: array):
+    return {f'result {position}': function(leaf) for position, leaf in enumerate(_leaves(results))
+            if leaf is not None}
+
+
+def _difference(x, expected):
+    """Return the largest difference over the largest value; NaN equals NaN."""
+    x, expected = x.astype(np.float64), expected.astype(np.float64)
+    differences = np.abs(x - expected)[~((x == expected) | np.isnan(x) & np.isnan(expected))]
+    if not differences.size:
+        return 0.
+    return float(differences.max() / max(np.abs(expected).max(), 1e-30))
