@@ -3,6 +3,9 @@
 ``x`` are the weights, ``g`` their gradients, (P,), float32; ``copy``, if given, (P,), bfloat16,
 gets the new weights rounded. ``factor``, (1,), float32, multiplies the gradients first.
 """
+import numpy as np
+
+from minichain.backend import get_array_module
 from minichain.gpu.grids import flat
 from minichain.gpu.launcher import BLOCK, kernel
 
@@ -74,3 +77,18 @@ def momentum_sgd(x, g, v, rate, factor, copy=None, momentum=.9):
         rate: (1,), float32.
     """
     launch('momentum_sgd', (x, g, v, rate, factor), copy, momentum, count=x.size)
+
+
+def is_plain_adam(x, gx, m, v, vhat, alpha_t, bounds, h):
+    """Return whether :func:`adam_step` takes these arguments."""
+    return (vhat is None and bounds is None and gx.dtype == m.dtype == np.float32
+            and all(array.flags.c_contiguous for array in (x, m, v)))
+
+
+def adam_step(x, gx, m, v, vhat, alpha_t, bounds, h):
+    """Compute what the function of this name in optimizers/adam.py does, of one parameter."""
+    xp = get_array_module(x)
+    rates = xp.empty(2, np.float32)
+    rates[0], rates[1] = h.eta * alpha_t, 1 - h.eta * h.weight_decay_rate
+    adam(x, xp.ascontiguousarray(gx), m, v, rates, xp.ones(1, np.float32), beta1=h.beta1,
+         beta2=h.beta2, eps=h.eps)

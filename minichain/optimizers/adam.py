@@ -3,7 +3,10 @@ import math
 
 import numpy as np
 
+from minichain.backend import get_array_module
 from minichain.errors import InvalidArgument
+from minichain.gpu import optimizers as by_kernels
+from minichain.gpu.dispatch import fused
 from minichain.optimizer import GradientMethod, HyperparameterProxy, NotReady
 from minichain.optimizers._elementwise import ElementwiseRule
 
@@ -54,30 +57,43 @@ class AdamRule(ElementwiseRule):
 
     def step(self, xp, x, gx, m, v, vhat=None):
         h = self.hyperparam
-        if gx.dtype == np.float16:
-            gx = gx.astype(np.float32)
-        work = gx - m
-        work *= 1 - h.beta1
-        m += work
-        xp.multiply(gx, gx, out=work)
-        work -= v
-        work *= 1 - h.beta2
-        v += work
-        if vhat is not None:
-            xp.maximum(vhat, v, out=vhat)
-        xp.sqrt(v if vhat is None else vhat, out=work)
-        work += h.eps
-        if h.adabound:
-            xp.divide(self.alpha_t, work, out=work)
-            xp.clip(work, *self.bounds, out=work)
-            work *= m
-            work *= h.eta
-        else:
-            xp.divide(m, work, out=work)
-            work *= h.eta * self.alpha_t
-        if h.weight_decay_rate != 0:
-            x *= 1 - h.eta * h.weight_decay_rate
-        x -= work
+        adam_step(x, gx, m, v, vhat, self.alpha_t, self.bounds if h.adabound else None, h)
+
+
+@fused(by_kernels.adam_step, accepts=by_kernels.is_plain_adam)
+def adam_step(x, gx, m, v, vhat, alpha_t, bounds, h):
+    """Change a parameter, (P,) or any shape, and its moments in place.
+
+    Args:
+        vhat: the largest v so far, or None.
+        alpha_t: number. bounds: of the step sizes, two numbers, or None.
+        h: Hyperparameter with beta1, beta2, eps, eta, weight_decay_rate.
+    """
+    xp = get_array_module(x)
+    if gx.dtype == np.float16:
+        gx = gx.astype(np.float32)
+    work = gx - m
+    work *= 1 - h.beta1
+    m += work
+    xp.multiply(gx, gx, out=work)
+    work -= v
+    work *= 1 - h.beta2
+    v += work
+    if vhat is not None:
+        xp.maximum(vhat, v, out=vhat)
+    xp.sqrt(v if vhat is None else vhat, out=work)
+    work += h.eps
+    if bounds is not None:
+        xp.divide(alpha_t, work, out=work)
+        xp.clip(work, *bounds, out=work)
+        work *= m
+        work *= h.eta
+    else:
+        xp.divide(m, work, out=work)
+        work *= h.eta * alpha_t
+    if h.weight_decay_rate != 0:
+        x *= 1 - h.eta * h.weight_decay_rate
+    x -= work
 
 
 class Adam(GradientMethod):

@@ -2,6 +2,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,6 +28,13 @@ GRADIENTS = [((normal(9, 2), normal(4, 2), normal(4, 2)), (0, 1, 2, 3)),
              ((normal(9, 2), None, None), (0, 1)), ((None, normal(4, 2), None), (0, 2))]
 # By name of an entry: arguments, and those of the function that is among its results, if any.
 CASES = {
+    'adam.adam_step': [
+        ((normal(4, 3), gx, normal(4, 3), normal(4, 3) ** 2, vhat, .02, bounds, SimpleNamespace(
+            beta1=.8, beta2=.95, eps=1e-6, eta=.5, weight_decay_rate=decay)), None)
+        for gx, vhat, bounds, decay in (
+            (normal(4, 3), None, None, 0), (normal(3, 4).T, None, None, .1),
+            (normal(4, 3), np.ones((4, 3), np.float32), None, 0),
+            (normal(4, 3), None, (.01, .03), 0))],
     'matmul.product': [
         ((a, b, a.shape != (4, 3), b.shape != (3, 5), *out), None)
         for a in (normal(4, 3), normal(3, 4), normal(3, 8)[:, ::2])
@@ -78,8 +86,10 @@ def test_every_function_that_runs_by_kernels_has_cases_here():
 
 @pytest.mark.parametrize('deterministic', [False, True])
 @pytest.mark.parametrize('name', sorted(CASES))
-def test_kernels_do_what_the_body_does(name, deterministic):
-    entry, sim = dispatch.FUSED[name], minichain.get_device('sim')
+def test_kernels_do_what_the_body_does(name, deterministic, monkeypatch):
+    entry, sim, launched = dispatch.FUSED[name], minichain.get_device('sim'), []
+    by = entry.by
+    monkeypatch.setattr(entry, 'by', lambda *arguments: launched.append(1) or by(*arguments))
     for arguments, behind in CASES[name]:
         expected = results(entry.body, arguments, behind, np.copy)
         with using_config('deterministic', deterministic):
@@ -91,6 +101,7 @@ def test_kernels_do_what_the_body_does(name, deterministic):
             if one is not None:
                 np.testing.assert_allclose(one, other, rtol=2e-6, atol=2e-6)
                 assert one.dtype == other.dtype
+    assert launched
 
 
 def test_kernels_are_chosen_by_array_dtype_and_switch():
