@@ -4,7 +4,7 @@
 //
 //     y_i = x_i scale where word(i) >= threshold, else 0
 //
-// The counter is the number of the element (by four), of the place in the network, and of the step;
+// The counter is the number of the element (by four), of the place in the network and of the step;
 // the key is the seed. The number of the step lies in device memory and is counted there: a step
 // that is recorded once draws other numbers in each replay.
 //

@@ -9,8 +9,8 @@
 //     SGD       x -= rate g'
 //     momentum  v = momentum v - rate g',  x += v
 //
-// What changes from step to step (rate, factor) is read from device memory: a step that is recorded
-// once can be replayed. Master weights, gradients and moments are float; a name ends in the dtype
+// What changes from step to step (rate, factor) is read from device memory, so that a step that is
+// recorded once can be replayed. Master weights, gradients and moments are float; a name ends in the dtype
 // in which the weights are used.
 #include "common.cuh"
 
@@ -69,7 +69,8 @@ extern "C" __global__ void adam_rates(const float *settings, long long *step, fl
     rates[1] = (float)(1 - (double)settings[1] * settings[2]);
 }
 
-// The share of the new in a moment, 1 - beta, is what is given: as a float, beta has not its digits.
+// new_m, new_v: shares of the new in a moment, 1 - beta, of which beta as a float has not the
+// digits.
 template <int WIDTH, bool COPY>
 __device__ void adam(float *x, const float *g, float *m, float *v, bfloat16 *copy,
                      const float *rates, float factor, float new_m, float new_v, float eps,

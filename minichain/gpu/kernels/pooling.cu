@@ -110,6 +110,7 @@ __device__ void mean_backward(const T *gy, T *gx, int outer, int inner, Axis v, 
         const T *gradients = gy + (long long)n * v.out * h.out * inner + c;
         float sum = 0;
         for (int row = rows.begin; row < rows.end; row++)
+            #pragma unroll 1   // more divisions at once would take registers from other threads
             for (int column = columns.begin; column < columns.end; column++)
                 sum += to_float(gradients[(long long)(row * h.out + column) * inner]) /
                        counted(v, h, row, column, counts_padding);

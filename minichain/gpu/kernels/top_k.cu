@@ -93,7 +93,8 @@ __device__ void log_softmax_top_k(const T *x, const float *totals, float *values
         float total = totals[row];
         first_k(scores, columns, k, [&](int rank, Candidate found) {
             bool exists = found.column != NOWHERE;
-            values[row * k + rank] = exists ? total + ((found.value - highest) - sum) : -infinity();
+            float log_p = (found.value - highest) - sum;
+            values[row * k + rank] = exists ? total + log_p : -infinity();
             ids[row * k + rank] = exists ? found.column : -1;
         });
     }
