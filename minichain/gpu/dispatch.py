@@ -33,6 +33,8 @@ class Fused:
         self.body, self.by, self.libraries, self.accepts = body, by, libraries, accepts
 
     def __call__(self, array, *arguments):
+        if type(array) is np.ndarray:   # soonest: it is short functions that wait here
+            return self.body(array, *arguments)
         fuses = self.fuses(array) and (self.accepts is None or self.accepts(array, *arguments))
         return (self.by if fuses else self.body)(array, *arguments)
 

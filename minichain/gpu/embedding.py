@@ -77,7 +77,7 @@ def table_gradient(gy, ids, rows, ignore_label):
     gW = xp.zeros((rows, gy.shape[1]), np.float32)
     gy, ids, error = xp.ascontiguousarray(gy), as_int32(ids), new_error_flag(xp)
     if config.deterministic:
-        order = ids.argsort(kind='stable').astype(np.int32)
+        order = xp.argsort(ids, kind='stable').astype(np.int32)
         embedding_gradient_sorted(gy, ids, order, gW, error, ignore_label)
     else:
         embedding_gradient(gy, ids, gW, error, ignore_label)

@@ -1,4 +1,6 @@
 """The device 'sim': a caption generator learns on it as on the CPU, and waiting is noticed."""
+import json
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from minichain.gpu.simulator.arrays import no_waiting
 from minichain.gpu.simulator.builder import missing
 from minichain.gpu.simulator.machine import Simulator
 from models.caption_generator import CaptionGenerator
+from tests import tiny_captions
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
@@ -84,6 +87,19 @@ def test_a_caption_generator_learns_its_captions_by_heart_without_a_gpu():
     assert losses[-1] < .05 * losses[0]
     said = learner.say(learner.device.send(FEATURES), 6)
     assert [list(found.words) for found in said] == [list(ids[1:-1]) for ids in IDS]
+
+
+def test_train_py_runs_on_it(tmp_path, launched):
+    logs = []
+    for device in ('cpu', 'sim'):
+        more = '--device', device, '--epochs', '1', '--cache', tmp_path / device
+        assert tiny_captions.run(*tiny_captions.arguments(tmp_path, *more, out=device)) == 0
+        assert bool(launched) == (device == 'sim')
+        lines = (tmp_path / device / 'log.jsonl').read_text().splitlines()
+        logs.append(json.loads(lines[-1])['losses'])
+    assert logs[0].keys() == logs[1].keys()
+    for name, losses in logs[0].items():
+        assert logs[1][name] == pytest.approx(losses, rel=1e-5), name
 
 
 def test_kernels_and_the_generic_way_learn_the_same():
