@@ -11,7 +11,21 @@ from minichain.backend import get_array_module
 from minichain.configuration import thread_state
 from minichain.cpu import onednn, onednn_functions
 from minichain.functions.windows import reduce_windows, slide, taps
+from minichain.gpu import pooling as by_kernels
+from minichain.gpu.dispatch import fused
 from minichain.type_check import expect_float, expect_ndim
+
+
+@fused(by_kernels.max_of_windows, accepts=by_kernels.are_images)
+def max_of_windows(x, windows):
+    """Return what the windows of an array (N, C, *size) see at most."""
+    return reduce_windows(get_array_module(x).maximum, x, windows, -math.inf)
+
+
+@fused(by_kernels.max_gradient, accepts=by_kernels.are_images)
+def max_gradient(gy, x, y, windows):
+    """Return the gradient of an array x, given that of y = max_of_windows(x, windows)."""
+    return ScatterToWinners(winners(x, y, windows), windows).forward((gy,))[0]
 
 
 class MaxPooling(Primitive):
@@ -25,16 +39,15 @@ class MaxPooling(Primitive):
         self.retain_outputs((0,))
         y = onednn.attempt(onednn_functions.max_windows, arrays, self.windows)
         if y is None:
-            xp = get_array_module(*arrays)
-            y = reduce_windows(xp.maximum, arrays[0], self.windows, -math.inf)
+            y = max_of_windows(arrays[0], self.windows)
         return y,
 
     def backward(self, indexes, grads):
         if thread_state.on_arrays:
             x, = self.get_retained_inputs()
             gx = onednn.attempt(onednn_functions.max_windows_gradient, (x, grads[0]), self.windows)
-            if gx is not None:
-                return gx,
+            y, = self.get_retained_outputs()
+            return max_gradient(grads[0], x, y, self.windows) if gx is None else gx,
         x, y = as_array(self.get_retained_inputs()[0]), as_array(self.get_retained_outputs()[0])
         return scatter_to_winners(grads[0], winners(x, y, self.windows), self.windows),
 

@@ -58,3 +58,28 @@ def average_pooling_backward(gy, gx, ksize, stride, pad, counts_padding=True,
     """Give each element its share of the gradients of the windows that saw it; fills ``gx``."""
     launch('average_pooling_backward', (gy, gx), gx.shape, gy.shape, ksize, stride, pad,
            channels_last, int(counts_padding))
+
+
+def are_images(x, *arguments):
+    """Return whether :func:`max_of_windows` and :func:`max_gradient` take these arguments."""
+    windows = arguments[-1]
+    return x.ndim == 4 and windows.dilate == (1, 1)
+
+
+def max_of_windows(x, windows):
+    """Compute what the function of this name in functions/max_pooling.py does."""
+    xp = get_array_module(x)
+    y = xp.empty((*x.shape[:2], *windows.out), x.dtype)
+    max_pooling_forward(xp.ascontiguousarray(x), y, None, windows.ksize, windows.stride,
+                        windows.pad)
+    return y
+
+
+def max_gradient(gy, x, y, windows):
+    """Compute what the function of this name in functions/max_pooling.py does."""
+    xp = get_array_module(x)
+    winners, gx = xp.empty(y.shape, 'int32'), xp.empty(x.shape, x.dtype)
+    geometry = windows.ksize, windows.stride, windows.pad
+    max_pooling_forward(xp.ascontiguousarray(x), xp.empty_like(y), winners, *geometry)
+    max_pooling_backward(xp.ascontiguousarray(gy), winners, gx, *geometry)
+    return gx

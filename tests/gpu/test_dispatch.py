@@ -10,6 +10,8 @@ import pytest
 import minichain
 from minichain.configuration import config, using_config
 from minichain.errors import InvalidArgument
+from minichain.functions.max_pooling import max_of_windows
+from minichain.functions.windows import Windows
 from minichain.gpu import dispatch, kernels
 from minichain.gpu.simulator.builder import missing
 
@@ -26,6 +28,9 @@ LABELS = np.array([2, -1, 0, 4, 4, 1])
 STEPS = [(0, 3, 3), (3, 6, 3), (6, 8, 2), (8, 9, 1)]   # of four sequences, one of them empty
 GRADIENTS = [((normal(9, 2), normal(4, 2), normal(4, 2)), (0, 1, 2, 3)),
              ((normal(9, 2), None, None), (0, 1)), ((None, normal(4, 2), None), (0, 2))]
+IMAGES = normal(2, 3, 7, 9)   # and windows of 3 x 2, some of them partly beyond the padding
+WINDOWS = Windows((7, 9), (3, 2), (2, 3), (1, 0), (1, 1), (4, 4))
+DILATED = Windows((7, 9), (3, 2), (2, 3), (1, 0), (2, 1), (3, 3))   # dilated
 # By name of an entry: arguments, and those of the function that is among its results, if any.
 CASES = {
     'adam.adam_step': [
@@ -35,6 +40,11 @@ CASES = {
             (normal(4, 3), None, None, 0), (normal(3, 4).T, None, None, .1),
             (normal(4, 3), np.ones((4, 3), np.float32), None, 0),
             (normal(4, 3), None, (.01, .03), 0))],
+    'max_pooling.max_of_windows': [((IMAGES, each), None) for each in (WINDOWS, DILATED)] + [
+        ((IMAGES[:, :, ::-1], WINDOWS), None)],
+    'max_pooling.max_gradient': [
+        ((normal(2, 3, *each.out), IMAGES, max_of_windows.body(IMAGES, each), each), None)
+        for each in (WINDOWS, DILATED)],
     'matmul.product': [
         ((a, b, a.shape != (4, 3), b.shape != (3, 5), *out), None)
         for a in (normal(4, 3), normal(3, 4), normal(3, 8)[:, ::2])
@@ -64,7 +74,7 @@ CASES = {
 
 
 def move(value, where):
-    if isinstance(value, (tuple, list)):
+    if type(value) in (tuple, list):
         return type(value)(move(part, where) for part in value)
     return where(value) if isinstance(value, np.ndarray) else value
 
