@@ -2,10 +2,11 @@
 
 ``schema`` and ``tensors`` know the file format; ``net`` runs what is described here.
 """
+import collections
 import os
 
-from minichain.errors import DataError
-from minichain.onnx.schema import DTYPES, SCHEMA, dtype_of
+from minichain.errors import DataError, FileError, InvalidType
+from minichain.onnx.schema import DTYPES, NEWEST, SCHEMA, dtype_of
 from minichain.onnx.tensors import Tensor, read_tensor
 from minichain.protobuf import Message, Reader, map_file
 
@@ -114,10 +115,12 @@ def read_model(source):
     """Reads an ONNX model.
 
     Args:
-        source: path of a file, its bytes, or an onnx.ModelProto.
+        source: path of a file, its bytes, an onnx.ModelProto, or a file opened in binary mode,
+            which is read to its end.
     Returns:
         Model.
     Raises:
+        InvalidType: the source is something else.
         FileError: the file is missing or cannot be read.
         DataError: it is no ONNX model, damaged, or cut off.
     """
@@ -128,14 +131,30 @@ def read_model(source):
             raise DataError(f'ModelProto: {error}. Save it with external data and load the '
                             'file.') from error
         name, folder = 'ModelProto', None
-    elif isinstance(source, (bytes, bytearray, memoryview)):
+    elif isinstance(source, (bytes, bytearray, memoryview)) or hasattr(source, 'read'):
+        source = read_to_end(source) if hasattr(source, 'read') else source
         data, name, folder = memoryview(bytearray(source)), 'ONNX model', None
+    elif not isinstance(source, (str, os.PathLike)):
+        raise InvalidType('an ONNX model: the path of a file, its bytes, a file opened in binary '
+                          f'mode, or an onnx.ModelProto expected, got {type(source).__name__}')
     else:
         data = map_file(source, 'an ONNX model')
         name = os.fspath(source)
         folder = os.path.dirname(os.path.abspath(name))
     reader = Reader(name, data, SCHEMA, 'ONNX model', {'Tensor': read_tensor}, MAX_FIELDS)
     return Builder(name, folder).model(reader.message('ModelProto', 0, len(data), 'model'))
+
+
+def read_to_end(file):
+    """The bytes of an open file."""
+    try:
+        data = file.read()
+    except (OSError, UnicodeError) as error:
+        raise FileError(f'ONNX model: the open file cannot be read: {error}') from error
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise InvalidType("ONNX model: a file opened in binary mode, open(path, 'rb'), expected, "
+                          f'its read() gives {type(data).__name__}')
+    return data
 
 
 class Builder:
@@ -183,14 +202,28 @@ class Builder:
                             f'{names:.1000}.')
 
     def read_opsets(self, message):
-        opsets = {DOMAINS.get(entry.domain, entry.domain): entry.version
-                  for entry in message.opset_import}
+        opsets = {}
+        for entry in message.opset_import:
+            domain = domain_of(entry)
+            if opsets.setdefault(domain, entry.version) != entry.version:
+                raise DataError(f'{self.source}: two versions of the operators of {domain!r}: '
+                                f'{opsets[domain]} and {entry.version}.')
+        if not 1 <= opsets.get('', 1) <= NEWEST:
+            raise DataError(f"{self.source}: ONNX's operators of version 1 to {NEWEST} are known, "
+                            f'the model wants {opsets[""]}.')
         return {'': 1, **opsets}
 
     def graph(self, message, where):
         where = f'{where} {message.name!r}' if message.name else where
         initializers = {}
+        self.expect_different([tensor.name for tensor in message.initializer], 'initializer',
+                              where)
+        self.expect_different([value.name for value in message.input], 'input', where)
+        self.expect_different([value.name for value in message.output], 'output', where)
         for tensor in message.initializer:
+            if '\0' in tensor.name:     # no file of weights could hold it
+                raise DataError(f'{self.source}: {where}: an initializer with a name that has no '
+                                f'NUL in it expected, got {tensor.name!r:.200}.')
             initializers[tensor.name] = tensor.load_external(self.folder)
         if message.sparse_initializer:
             raise DataError(f'{self.source}: {where}: sparse initializers are not supported.')
@@ -200,6 +233,13 @@ class Builder:
                      [value.name for value in message.output], f'{self.source}: {where}',
                      {value.name: self.value_type(value.type, where) for value in message.output
                       if value.type.tensor_type.elem_type in DTYPES})
+
+    def expect_different(self, names, what, where):
+        """Refuses a name that is there twice: which one is meant nobody knows."""
+        for name, count in collections.Counter(names).items():
+            if count > 1 and name:
+                raise DataError(f'{self.source}: {where}: the {what} {name!r:.200} is there '
+                                'twice.')
 
     def value_type(self, message, where):
         """(dtype, shape) of a TypeProto that is a tensor, else (None, None)."""
@@ -216,6 +256,7 @@ class Builder:
         nodes = []
         for index, message in enumerate(messages):
             place = f'{where}, node {index} ({message.op_type})'
+            self.expect_different([entry.name for entry in message.attribute], 'attribute', place)
             attributes = {entry.name: self.attribute(entry, place)
                           for entry in message.attribute if not entry.ref_attr_name}
             references = {entry.name: entry.ref_attr_name

@@ -8,12 +8,13 @@ import itertools
 import numpy as np
 
 from minichain.autograd import Variable, as_array, as_variable
-from minichain.backend import CpuDevice
+from minichain.backend import CpuDevice, is_array
 from minichain.chain import Chain
 from minichain.errors import DataError, InvalidArgument, InvalidType, MinichainError
 from minichain.onnx.budget import Budget, current, spending
 from minichain.onnx.graph import Graph, Node, function_key, names_needed, read_model
 from minichain.onnx.operators import CONTROL, OPERATORS, SETTINGS
+from minichain.onnx.operators.signatures import check_signature
 from minichain.protobuf import aligned
 from minichain.variable import Parameter
 
@@ -42,8 +43,8 @@ class OnnxFunction(Chain):
     without a training mode in it they do what they do at inference.
 
     Args:
-        source: path of the file, its bytes, or an onnx.ModelProto. External data are read from
-            the folder of the file only.
+        source: path of the file, its bytes, an onnx.ModelProto, or a file opened in binary mode.
+            External data are read from the folder of the file only, so they need the path.
         strict: False accepts operators that are not supported; asking for what needs them fails.
     Attributes:
         input_names: names of the inputs that must be given, in the file's order.
@@ -78,6 +79,9 @@ class OnnxFunction(Chain):
             raise DataError(f'{self.source}: {unknown.total()} nodes need {len(unknown)} '
                             f'operators that are not supported:\n{lines}\nPass strict=False to '
                             'use the others.')
+        for node in self._graph.depth_first():
+            if not node.domain and node.op_type in OPERATORS and FUNCTION not in node.attributes:
+                check_signature(node, self.source)
         self._size = size_of(self._graph)
         settings, self._repeated = settings_of(self._graph), collections.Counter()
         for graph in self._graph.graphs():
@@ -138,8 +142,8 @@ class OnnxFunction(Chain):
                 is an array or Variable; a list of them where the file says sequence.
             outputs: names of the values to compute; None takes `output_names`. Only what they
                 need is computed.
-            inputs: inputs by name. A value in the middle of the network may be given, too; what
-                makes it does not run.
+            inputs: inputs by name, or ``inputs=`` a dict of them, as a CaffeFunction takes it. A
+                value in the middle of the network may be given, too; what makes it does not run.
         Returns:
             tuple of Variables, in the order of ``outputs``; a sequence is a list of Variables, an
             optional value that is empty is None.
@@ -148,6 +152,8 @@ class OnnxFunction(Chain):
             InvalidType: an input of another dtype or number of axes than the file says.
             DataError: a node cannot be computed: the model is damaged or the inputs do not fit.
         """
+        if isinstance(inputs.get('inputs'), dict) and 'inputs' not in self.value_names:
+            inputs = {**inputs.pop('inputs'), **inputs}
         if len(args) == 1 and isinstance(args[0], dict):
             inputs, args = {**args[0], **inputs}, ()
         if isinstance(outputs, str):
@@ -188,10 +194,13 @@ class OnnxFunction(Chain):
     def _check_input(self, name, value):
         dtype, shape = self._inputs.get(name, (None, None))
         if value is None:
+            if dtype is not None:
+                raise InvalidArgument(f'{self.source}: input {name!r}: {dtype} '
+                                      f'{"" if shape is None else show(shape)} expected, got None')
             return None
         if isinstance(value, (list, tuple)) and dtype is None:
-            return [item if item is None else as_value(item) for item in value]
-        value = as_value(value)
+            return [item if item is None else self._as_value(name, item) for item in value]
+        value = self._as_value(name, value)
         texts = value.dtype.kind in 'OU'
         if dtype is not None and value.dtype != dtype and not (texts and dtype.kind == 'O'):
             raise InvalidType(f'{self.source}: input {name!r}: {dtype} expected, got '
@@ -200,6 +209,20 @@ class OnnxFunction(Chain):
             raise InvalidType(f'{self.source}: input {name!r}: {len(shape)} axes '
                               f'{show(shape)} expected, got the shape {value.shape}')
         return value
+
+    def _as_value(self, name, value):
+        """Floats as Variables, all else as arrays."""
+        if not isinstance(value, (Variable, np.generic)) and not is_array(value):
+            array = None if hasattr(value, 'dtype') else np.asarray(value)
+            if array is None or array.dtype.kind == 'O':
+                raise InvalidType(f'{self.source}: input {name!r}: an array of NumPy or CuPy, or '
+                                  f'a Variable, expected, got {type(value).__module__}.'
+                                  f'{type(value).__qualname__}')
+            value = array
+        if isinstance(value, Variable):
+            return value if value.dtype.kind == 'f' else value.array
+        value = np.asarray(value) if isinstance(value, np.generic) else value
+        return as_variable(value) if value.dtype.kind == 'f' else value
 
     def _run(self, graph, values, wanted, runs):
         """Runs the nodes that the wanted values need; values are dropped after their last use."""
@@ -346,15 +369,6 @@ def ready(link, key):
         setattr(link, key, aligned(value))
         value = getattr(link, key)
     return value
-
-
-def as_value(value):
-    """Floats as Variables, all else as arrays."""
-    if isinstance(value, Variable):
-        return value if value.dtype.kind == 'f' else value.array
-    if not hasattr(value, 'dtype') or isinstance(value, np.generic):
-        value = np.asarray(value)
-    return as_variable(value) if value.dtype.kind == 'f' else value
 
 
 def as_output(value):

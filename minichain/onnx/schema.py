@@ -67,6 +67,7 @@ DTYPES = {number: np.dtype(name) for number, name in {
     8: 'object', 9: 'bool', 10: 'float16', 11: 'float64', 12: 'uint32', 13: 'uint64',
     14: 'complex64', 15: 'complex128', 16: 'float32'}.items()}
 BFLOAT16, STRING = 16, 8
+NEWEST = 28     # version of ONNX's operators, of the release 1.23
 NAMES = {17: 'float8e4m3fn', 18: 'float8e4m3fnuz', 19: 'float8e5m2', 20: 'float8e5m2fnuz',
          21: 'uint4', 22: 'int4', 23: 'float4e2m1', 24: 'float8e8m0', 25: 'uint2', 26: 'int2'}
 

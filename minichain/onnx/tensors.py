@@ -9,6 +9,8 @@ from minichain.onnx.schema import BFLOAT16, SCHEMA, STRING, dtype_of
 from minichain.protobuf import BYTES, FIXED32, FIXED64, Message, map_file, packed_integers
 
 MAX_AXES = 32
+# Elements that the lengths beside a zero may stand for: indices along them may be made.
+MAX_BESIDE_ZERO = 1 << 27
 FLOAT_WIRES = {'float': FIXED32, 'double': FIXED64}
 # Which of the typed fields holds the elements of a type; all others are in int32_data.
 FIELDS = {1: 'float_data', 11: 'double_data', 14: 'float_data', 15: 'double_data',
@@ -111,6 +113,8 @@ def shaped(values, shape, where):
         raise DataError(f'{where}: shape {shape} needs {math.prod(shape)} values, the file has '
                         f'{values.size}. The file is damaged or cut off.')
     try:
+        if not values.size and math.prod(length or 1 for length in shape) > MAX_BESIDE_ZERO:
+            raise ValueError('lengths beside a zero')
         return values.reshape(shape)
     except ValueError as error:     # a shape with a zero may hold other dimensions beyond NumPy's
         raise DataError(f'{where}: no array has the shape {shape}.') from error
@@ -153,9 +157,9 @@ def read_external(external, folder):
     if folder is None:
         raise DataError(f'{where}: its data are in the file {location!r} beside the model. Load '
                         'the model by its path, so that the file can be found.')
-    path = os.path.realpath(os.path.join(folder, location))
     home = os.path.realpath(folder)
-    if not location or os.path.isabs(location) or '\0' in location \
+    path = '' if '\0' in location else os.path.realpath(os.path.join(folder, location))
+    if not location or os.path.isabs(location) or not path \
             or os.path.commonpath([path, home]) != home:
         raise DataError(f'{where}: its data are said to be in {location!r}, which is outside of '
                         "the model's own folder. Files elsewhere are not read.")
