@@ -4,6 +4,7 @@ Values are told apart by their arrays: two Variables with one array are one valu
 computed outside of functions, by NumPy on ``.array``, leaves no trace: it appears as a constant,
 unless it is a view of a whole traced array, which counts as a reshape of it.
 """
+import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -24,12 +25,14 @@ class Application(NamedTuple):
         function: the FunctionNode, with its attributes.
         operands, results: numbers of values, tuples of ints.
         path: of the link that was running, without the leading slash; '' outside of links.
+        caller: name of the function of ``minichain.functions`` that applied it; '' if none did.
     """
 
     function: FunctionNode
     operands: tuple
     results: tuple
     path: str
+    caller: str = ''
 
 
 class Trace:
@@ -110,7 +113,22 @@ class _FunctionRecorder(FunctionHook):
         path = self.links.path
         operands = tuple(self.trace.operand(x, path) for x in in_data)
         self.trace.applications.append(
-            Application(function, operands, tuple(map(self.trace.add, results)), path))
+            Application(function, operands, tuple(map(self.trace.add, results)), path,
+                        _caller()))
+
+
+def _caller():
+    """Return the name of the outermost of the functions of minichain that now call each other."""
+    frame, name = sys._getframe(1), ''
+    while frame is not None:
+        code, names = frame.f_code, frame.f_globals
+        if names.get('__name__', '').startswith('minichain.functions.'):
+            if getattr(names.get(code.co_name), '__code__', None) is code:
+                name = code.co_name
+        elif name:
+            break
+        frame = frame.f_back
+    return name
 
 
 class _LinkRecorder(LinkHook):

@@ -51,9 +51,16 @@ def export(model, example_inputs, path=None, *, input_names=None, output_names=N
         InvalidArgument: arguments do not fit, or the model fails with another batch size.
         FileError: the file cannot be written.
     """
-    from onnx import helper
-    if isinstance(opset, bool) or not isinstance(opset, int) or opset < OLDEST:
-        raise InvalidArgument(f'export: opset {OLDEST} or newer expected, got {opset!r}')
+    from onnx import defs, helper
+    newest = defs.onnx_opset_version()
+    if isinstance(opset, bool) or not isinstance(opset, int) or not OLDEST <= opset <= newest:
+        raise InvalidArgument(f'export: opset {OLDEST} to {newest}, the newest that the installed '
+                              f'onnx knows, expected, got {opset!r}')
+    metadata = {} if metadata is None else metadata
+    if not isinstance(metadata, dict) or not all(
+            isinstance(text, str) for pair in metadata.items() for text in pair):
+        raise InvalidArgument('export: metadata: a dict from text to text expected, got '
+                              f'{metadata!r:.200}')
     chain = owner(model) if chain is None else chain
     code, arguments, names = _call(model, example_inputs)
     leaves = list(itertools.chain.from_iterable(
@@ -73,7 +80,7 @@ def export(model, example_inputs, path=None, *, input_names=None, output_names=N
     graph = Graph(traces, rows, opset, first_rows)
     convert(graph)
     proto = build(graph, type(chain if chain is not None else model).__name__)
-    helper.set_model_props(proto, metadata or {})
+    helper.set_model_props(proto, metadata)
     data = serialize(proto)
     if path is not None:
         write_atomically(path, data)
@@ -163,10 +170,15 @@ def _trace(code, arguments, axes, rows, values, chain, names):
         if not is_array(array):
             return nest
         return as_variable(resized(array, next(remaining), rows, values))
-    given = [other(argument) for argument in arguments]
+    given, kinds = [other(argument) for argument in arguments], []
+
+    def watched(*given):
+        outputs = code(*given)
+        kinds.append(type(outputs).__name__)
+        return outputs
     try:
         with _without_states(chain):
-            result = trace(code, given, None, chain)
+            result = trace(watched, given, None, chain)
     except Exception as error:
         fixed = set(axes) == {None}
         advice = '' if fixed else ('. If it is made for one batch size, batch_axis=None exports '
@@ -175,6 +187,9 @@ def _trace(code, arguments, axes, rows, values, chain, names):
                               f'{"" if fixed else f"a batch of {rows} and "}the {values} values '
                               f'of the examples: {type(error).__name__}: {error}{advice}'
                               ) from error
+    if not result.outputs:
+        raise InvalidArgument('export: the model should return Variables or arrays, or tuples, '
+                              f'lists and dicts of them; it returned {kinds[0]}')
     result.inputs = [(name, number) for name, (_, number) in zip(names, result.inputs)]
     return result
 
@@ -204,7 +219,7 @@ def _expect_same_steps(traces):
     at, labels = next(((i, (a, b)) for i, (a, b) in enumerate(zip(*(
         one.applications for one in traces))) if steps[0][i] != steps[1][i]), (None, None))
     where = 'at its end' if at is None else (
-        f'at step {at} ({" or ".join(a.function.label for a in labels)}, in '
+        f'at step {at} ({" or ".join(a.caller or a.function.label for a in labels)}, in '
         f'{labels[0].path or "the model"})')
     raise CannotExport(
         f'export: the model takes another path {where} when called with another batch size and '

@@ -24,7 +24,7 @@ class Node:
         self.graph, self.producers = graph, producers
         self.functions = [application.function for application in applications]
         self.function = self.functions[0]
-        self.operands, self.results, self.path = applications[0][1:]
+        _, self.operands, self.results, self.path, self.caller = applications[0]
 
     @property
     def inputs(self):

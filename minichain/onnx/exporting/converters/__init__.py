@@ -23,6 +23,11 @@ from minichain.onnx.exporting.converters import (
     special,
     trigonometric,
 )
+from minichain.onnx.exporting.converters.refused import (
+    COMPUTED_INSIDE,
+    WINNERS,
+    WITH_INDICES,
+)
 from minichain.onnx.exporting.converters.refused import REFUSALS as WITHOUT_FORM
 
 FAMILIES = (activation, arithmetic, arrays, columns, convolution, get_item, linear,

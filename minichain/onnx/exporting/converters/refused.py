@@ -13,6 +13,19 @@ from minichain.functions.sigmoid_cross_entropy import SigmoidCrossEntropy
 GRADIENT = 'it occurs in gradients, which are not exported'
 WINNERS = ('its winners are looked for outside of functions, so they would be those of the '
            'examples')
+# Why functions that apply others cannot be followed, where a step of theirs is refused.
+COMPUTED_INSIDE = {
+    **dict.fromkeys((
+        'batch_renormalization', 'connectionist_temporal_classification', 'contrastive',
+        'deformable_convolution_2d_sampler', 'hinge', 'roi_average_align_2d',
+        'roi_average_pooling_2d', 'roi_max_align_2d', 'roi_max_pooling_2d', 'roi_pooling_2d',
+        'spatial_transformer_sampler'),
+        'it computes with NumPy inside, where its steps cannot be followed: it has no form in '
+        'ONNX here'),
+    'gumbel_softmax': 'its noise is drawn at random inside',
+}
+# Those that can be exported but for the indices that they may return.
+WITH_INDICES = frozenset({'max_pooling_1d', 'max_pooling_2d', 'max_pooling_3d', 'max_pooling_nd'})
 
 REFUSALS = {
     ConvolutionWeight: GRADIENT,
