@@ -35,6 +35,8 @@ def __getattr__(name):
     module, class_name, settings = _NETWORKS[name]
 
     def make(n_classes=1000, pretrained_model=None, **options):
+        image_network = importlib.import_module('minichain.vision.image_network')
+        image_network.expect_classes(name, n_classes)
         maker = getattr(importlib.import_module(module), class_name)
         if module.startswith('minichain.'):     # Chainer's networks take weights themselves
             return maker(pretrained_model, n_classes=n_classes, **options)

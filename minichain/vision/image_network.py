@@ -3,7 +3,10 @@
 ``functions`` names the layers in the order of computation, which is all that a network has to
 write down; read ``vgg.py`` for an example.
 """
+import os
+
 import numpy as np
+from PIL import Image
 
 from minichain.autograd import as_variable
 from minichain.chain import Chain
@@ -114,6 +117,9 @@ class ImageNetwork(Chain):
         Returns:
             Variable. Use ``net(x, layers=[layer])`` for one with gradients.
         """
+        if not isinstance(layer, str):
+            raise InvalidArgument(f'features: the name of one layer expected, got {layer!r:.200}. '
+                                  'net(x, layers=[...]) computes several')
         with using_config('train', False), no_backprop_mode():
             return self(x, layers=[layer])[layer]
 
@@ -163,6 +169,9 @@ class ImageNetwork(Chain):
             return mean(reshape(y, (len(images), -1, *y.shape[1:])), axis=1)
 
     def _batch(self, images, size):
+        if isinstance(images, (str, os.PathLike, Image.Image)):
+            raise InvalidArgument(f'{type(self).__name__}: a list of images expected, got one '
+                                  f'{type(images).__name__}. Write [image]')
         if len(images) == 0:
             raise InvalidArgument(f'{type(self).__name__}: at least one image expected, got none')
         return np.stack([prepare_as_in_chainer(image, size, self.preprocessing)
@@ -173,8 +182,7 @@ class ImageNetwork(Chain):
 
         Call it before ``optimizer.setup``, which must see the new parameters. Returns self.
         """
-        if not isinstance(n_classes, (int, np.integer)) or n_classes < 1:
-            raise InvalidArgument(f'replace_head: a number of classes expected, got {n_classes!r}')
+        expect_classes('replace_head', n_classes)
         for name in self.head:
             old, nobias = getattr(self, name), getattr(self, name).b is None
             if isinstance(old, Convolution2D):
@@ -190,7 +198,9 @@ class ImageNetwork(Chain):
         """Exclude layers from training; returns self.
 
         Their parameters get no gradients, and batch normalization inside them uses its averages
-        and does not change them, also while training.
+        and does not change them, also while training. What ``replace_head`` makes later is
+        trained: ``net.freeze().replace_head(5)`` trains the new head alone, the other way around
+        nothing would be trained. With ``until`` the order does not matter.
 
         Args:
             until: name of the first layer that stays as it is; None freezes all layers.
@@ -248,6 +258,14 @@ class ImageNetwork(Chain):
     def torchvision_layer(self, path):
         """Return the name of torchvision's module for one link; ONNX files often keep them."""
         return path.replace('/', '.')
+
+
+def expect_classes(label, n_classes):
+    """Raises InvalidArgument unless it is a number of classes."""
+    if isinstance(n_classes, bool) or not isinstance(n_classes, (int, np.integer)) \
+            or n_classes < 1:
+        raise InvalidArgument(f'{label}: n_classes: a number of classes expected, got '
+                              f'{n_classes!r}')
 
 
 def is_frozen(link):

@@ -10,6 +10,7 @@ import pytest
 import minichain.links as L
 import models
 from minichain import serializers
+from minichain.errors import InvalidArgument
 from minichain.vision import ImageNetwork
 from tests.models.network_checks import undrawn
 
@@ -70,3 +71,10 @@ def test_no_architecture_is_read_before_it_is_asked_for():
     done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, cwd=ROOT,
                           check=True)
     assert done.stdout == 'set() True\n'
+
+
+@pytest.mark.parametrize('name', models.NAMES)
+@pytest.mark.parametrize('n_classes', [0, -1, '5', 2.5, True, None])
+def test_what_is_no_number_of_classes_is_refused_by_name(name, n_classes):
+    with pytest.raises(InvalidArgument, match=f'{name}: n_classes'):
+        getattr(models, name)(n_classes=n_classes)

@@ -1,10 +1,12 @@
 """What all networks for images share, shown on a small one."""
 import numpy as np
 import pytest
+from PIL import Image
 
 import minichain.functions as F
 import minichain.links as L
 from minichain import no_backprop_mode, using_config
+from minichain.errors import InvalidArgument
 from minichain.image import Preprocessing
 from minichain.optimizers import SGD
 from minichain.serializers import save_npz
@@ -197,3 +199,22 @@ def test_a_network_on_a_gpu_predicts_loads_and_gets_new_heads_there(net, tmp_pat
         other.freeze(until='conv2').replace_head(3)
         y, = other.extract(images, layers=['prob']).values()
         assert isinstance(other.fc.W.array, cupy.ndarray) and y.shape == (2, 3)
+
+
+def test_one_name_and_a_list_of_images_are_expected():
+    net = Small()
+    with pytest.raises(InvalidArgument, match='one layer.*conv1.*net.x, layers'):
+        net.features(['conv1', 'pool'], net.prepare(picture(9, 9))[None])
+    for method in (net.predict, net.extract):
+        with pytest.raises(InvalidArgument, match='a list of images.*Image'):
+            method(Image.fromarray(np.zeros((9, 9, 3), np.uint8)))
+        with pytest.raises(InvalidArgument, match='a list of images.*str'):
+            method('photo.jpg')
+
+
+@pytest.mark.parametrize('freeze_first, learn', [(True, {'/fc', '/side_fc'}), (False, set())])
+def test_a_head_that_is_made_after_freezing_learns(freeze_first, learn):
+    net = Small()
+    net = net.freeze().replace_head(3) if freeze_first else net.replace_head(3).freeze()
+    assert {name[:name.rindex('/')] for name, parameter in net.namedparams()
+            if parameter.requires_grad} == learn
