@@ -2,6 +2,9 @@
 import numpy as np
 import pytest
 
+import minichain
+import minichain.functions as F
+from minichain.configuration import using_config
 from minichain.errors import DeviceError
 from minichain.gpu import launcher, nvrtc
 from minichain.gpu.embedding import embedding_gradient
@@ -51,6 +54,14 @@ def test_a_kernel_is_loaded_once_and_given_arrays_and_numbers_of_its_own_types(c
     assert all(
         got is given for got, given in zip(arguments, (gy, ids, gW, error)))
     assert [type(value) for value in arguments[4:]] == [np.int64, np.int32, np.int32, np.int32]
+
+
+def test_functions_launch_kernels_on_cupy_arrays_unless_told_not_to(cupy):
+    W = minichain.Variable(cupy.ones((5, 4), np.float32))
+    for switch in ('fused', 'generic'):
+        with using_config('kernels', switch):
+            F.sum(F.embed_id(cupy.asarray(np.array([1, 1], np.int32)), W)).backward()
+        assert [call[0] for call in RawModule.calls] == ['embedding_gradient_atomic_float32']
 
 
 def test_more_shared_memory_than_usual_is_asked_for_and_cooperation_loads_another(cupy):
