@@ -52,6 +52,16 @@ def test_statistics_and_gradients_have_the_same_bits_in_any_order_of_threads():
     assert len(results) == 1
 
 
+def test_a_block_goes_on_to_further_columns_when_its_sums_have_been_read(monkeypatch):
+    monkeypatch.setattr('minichain.gpu.normalization.blocks_for', lambda count, block: 1)
+    gy = np.random.default_rng(2).standard_normal((3, 70)).astype(np.float32)
+    ones, (ggamma, gbeta) = np.ones(3, np.float32), np.full((2, 70), np.nan, np.float32)
+    with simulation('random', 1, None if missing('thread') else 'thread'):
+        layer_norm_parameters(gy, gy, 0 * ones, ones, ggamma, gbeta)
+    assert np.allclose(gbeta, gy.sum(axis=0), rtol=0, atol=1e-6)
+    assert np.allclose(ggamma, (gy ** 2).sum(axis=0), rtol=0, atol=1e-5)
+
+
 def test_without_rows_gradients_of_parameters_are_zero():
     none, empty = np.zeros((0, 5), np.float32), np.zeros(0, np.float32)
     ggamma, gbeta = np.full((2, 5), np.nan, np.float32)

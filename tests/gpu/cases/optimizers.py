@@ -57,9 +57,10 @@ def one_step_of_adam(random, store, count):
     arguments, x, g = weights(random, store, count)
     m = random.standard_normal(count).astype(np.float32) / 4
     v = random.uniform(0, .1, count).astype(np.float32)
-    arguments |= {'m': m, 'v': v, 'rates': np.array([.125, .9375], np.float32)}
+    arguments |= {'m': m, 'v': v, 'rates': np.array([.125, .9375], np.float32),
+                  'eps': .125}
     m, v = .9 * m.astype(np.float64) + .1 * g, .999 * v.astype(np.float64) + .001 * g ** 2
-    return arguments, updated(arguments, .9375 * x - .125 * m / (np.sqrt(v) + 1e-8), m=m, v=v)
+    return arguments, updated(arguments, .9375 * x - .125 * m / (np.sqrt(v) + .125), m=m, v=v)
 
 
 @reference('sgd', sgd, SIZES, registers=48)
