@@ -9,6 +9,8 @@ that moment; a replay does exactly that again, without Python. So
 - numbers that change from step to step (learning rate, Adam's count of steps, the counter of
   dropout, the threshold of clipping) live in device memory and are counted there, as
   :mod:`minichain.gpu.optimizers` and :mod:`minichain.gpu.dropout` do. Python's are constants;
+  An optimizer that counts on the host stays outside: compile forward and backward, then call
+  its ``update()``, which finds the gradients in the parameters;
 - nothing is read back within a step, and nothing of the host's memory but the batch is read.
 
 ``state`` is what the last three are checked on.
@@ -176,6 +178,7 @@ class CompiledStep:
                 f'{what} within the step, which a replay would not repeat. What a step leaves for '
                 'the next is written in place, on the device, or reset at its end')
         trace.entries, trace.replays = entries, 0
+        trace.left = [entry for entry in step_state.look(self._state) if not entry.checked]
 
     def _record(self, trace, entries):
         """Return the graph and the results of a step that is captured, not run."""
@@ -234,7 +237,7 @@ class _Trace:
 
     def __init__(self, name, batch):
         self.pool = PrivatePool(name)
-        self.graph = self.results = self.entries = None
+        self.graph = self.results = self.entries = self.left = None
         self.warm_ups = self.replays = self.restless = 0
         empty = import_cupy().empty
         with self.pool.using():
@@ -251,8 +254,10 @@ class _Trace:
                     target[...] = source
 
     def replay(self, stream):
+        """Launch the graph; gradients are where it writes them, whoever replaced them since."""
         self.replays += 1
         self.graph.launch(stream)
+        step_state.put_back(self.left)
 
 
 @contextlib.contextmanager

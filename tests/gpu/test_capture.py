@@ -311,6 +311,26 @@ def test_memory_that_runs_out_during_capture_is_tried_once_more_then_told(
     assert calls(cupy, 'begin_capture').count('begin_capture') == 2
 
 
+def test_what_a_capture_that_failed_counted_on_the_host_is_taken_back(cupy):
+    for fails_after, words in ((True, 'no capture'), (False, "'t' went from 2 to 3 within")):
+        descent = Descent(cupy)
+        descent.state['t'] = 0
+
+        def update(x, descent=descent, fails_after=fails_after):
+            descent.state['t'] += 1
+            loss = descent(x)
+            if fails_after:
+                fail(cupy, x)
+            return loss
+        step = compile_step(update, np.zeros((2, 3), np.float32), state=(descent.state,))
+        descent.follow(step, batches(2))
+        next(iter(step._traces.values())).pool.pool.fail = not fails_after   # tried twice
+        with pytest.warns(RuntimeWarning, match=words):
+            descent.follow(step, batches(1))
+        descent.follow(step, batches(2))
+        assert descent.state['t'] == 5
+
+
 def test_a_result_that_is_a_number_is_not_captured(cupy):
     with pytest.raises(InvalidType, match='a step that returns arrays expected, got float'):
         compile_step(lambda x: 1., np.zeros(1))(np.zeros(1))
@@ -331,6 +351,25 @@ def test_the_debug_comparison_passes_a_step_that_repeats_and_finds_one_that_does
     hidden['rate'] = .5
     with pytest.raises(DeviceError, match=r"'w' differs between the replay and .* by 1 of"):
         step(on_gpu(cupy, batches(1)[0]))
+
+
+def test_gradients_are_in_the_parameters_after_each_replay_for_an_update_outside(cupy):
+    model = L.Bias(shape=(3,))
+    model.b.array = on_gpu(cupy, np.zeros(3, np.float32))
+
+    def gradient(x):
+        model.b.grad = cupy.ndarray((3,), 'f4')
+        cupy.launch(lambda gb, b, x: np.copyto(gb, 2 * (b - x).mean(axis=0)), model.b.grad,
+                    model.b.array, x)
+    step = compile_step(gradient, np.zeros((2, 3), np.float32), state=(model,))
+    expected = np.zeros(3, np.float32)
+    for x in batches(6):
+        step(on_gpu(cupy, x))
+        cupy.launch(lambda b, gb: b.__isub__(.125 * gb), model.b.array, model.b.grad)
+        model.b.grad = None   # as cleargrads does
+        expected -= .25 * (expected - x).mean(axis=0)
+    np.testing.assert_allclose(model.b.array.get(), expected, rtol=1e-6)
+    assert step.captures == 1
 
 
 def test_links_and_optimizers_tell_what_a_step_may_not_change():
