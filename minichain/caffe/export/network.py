@@ -192,7 +192,7 @@ class Step:
 
     def __init__(self, network, application):
         self.network = network
-        self.function, self.operands, self.results, self.path = application
+        self.function, self.operands, self.results, self.path = application[:4]
 
     def bottom(self, place=0):
         """Return the name of the blob of an operand."""
