@@ -137,7 +137,7 @@ def _same(now, before):
     if is_array(now) and is_array(before):
         return (hasattr(now, 'data') and now.shape == before.shape and now.dtype == before.dtype
                 and _address(now) == _address(before))
-    return type(now) is type(before) and not is_array(now) and now == before
+    return type(now) is type(before) and _is_number(now) and now == before
 
 
 def _address(array):
@@ -145,6 +145,8 @@ def _address(array):
 
 
 def _difference(before, now):
-    if is_array(before) or is_array(now):
+    if is_array(before) and is_array(now):
         return 'is another array than before'
-    return f'went from {before!r} to {now!r}'
+    if _is_number(before) and _is_number(now):
+        return f'went from {before!r} to {now!r}'
+    return 'is no longer what it was'

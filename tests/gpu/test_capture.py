@@ -394,6 +394,9 @@ def test_links_and_optimizers_tell_what_a_step_may_not_change():
     assert step_state.changed(before) == '/W is another array than before'
     model.W.array = W[:]   # the same memory
     assert step_state.changed(before) is None
+    model.W.update_rule._state = {name: array.copy() for name, array in
+                                  model.W.update_rule.state.items()}   # as loading does
+    assert step_state.changed(before) == 'the state of /W is no longer what it was'
 
 
 def test_a_stateful_link_that_replaces_its_state_is_seen_and_one_that_resets_is_not():
@@ -408,6 +411,7 @@ def test_a_stateful_link_that_replaces_its_state_is_seen_and_one_that_resets_is_
     model.reset_state()
     before = step_state.look([model])
     model(x)
+    assert step_state.changed(before).endswith(' is no longer what it was')
     model.reset_state()
     assert step_state.changed(before) is None
 
