@@ -24,6 +24,7 @@ POINTS = (0, 1, -1, 2, -2)   # where the polynomials are evaluated; and at infin
 _TILES = 128                 # tiles at a time: enough for efficient products, few for the cache
 _BYTES = 4 << 20             # of their transforms
 _COLUMNS = 1024              # of a low product at a time
+_ONES = TILE + 1             # where both polynomials are evaluated at 1: A makes m x m ones of it
 
 
 @functools.cache
@@ -173,17 +174,29 @@ class Block(NamedTuple):
         return tiles.reshape(side * side, -1)
 
     def write(self, products, b, y, k):
-        """Turn products (36, tiles, O) into results and write them, plus b, into y."""
+        """Turn products (36, tiles, O) into results and write them, plus b, into y.
+
+        The products are changed.
+        """
         m, c = TILE + 1 - k, products.shape[2]
-        results = _product(transforms(k, y.dtype)[0], products.reshape(TILE * TILE, -1), 'odd')
-        results.reshape(-1, c)[...] += b
+        products[_ONES] += b
+        products = products.reshape(TILE * TILE, -1).T
+        results = workspace('odd', (len(products), m * m), y.dtype)
+        turned_A = transforms(k, y.dtype)[0].T
+        for begin in range(0, len(results), _COLUMNS):
+            part = slice(begin, begin + _COLUMNS)
+            np.matmul(products[part], turned_A, out=results[part])
         y = y[self.images, self.group * c:(self.group + 1) * c,
               self.row * m:(self.row + self.count[0]) * m]
         rows, columns = self.count
-        image = workspace('even', (len(y), rows, m, columns, m, c), y.dtype)
-        image[...] = results.reshape(m, m, len(y), rows, columns, c).transpose(2, 3, 0, 4, 1, 5)
-        image = image.reshape(len(y), rows * m, columns * m, c)
-        y[...] = image[:, :y.shape[2], :y.shape[3]].transpose(0, 3, 1, 2)
+        whole = y.shape[2:] == (rows * m, columns * m)
+        image = y if whole else workspace('even', (len(y), c, rows * m, columns * m), y.dtype)
+        # m positions of a row are moved as one number, four times as fast as one by one
+        row = f'c{m * y.itemsize}'
+        image.view(row).reshape(len(y), c, rows, m, columns)[...] = results.view(row).reshape(
+            len(y), rows, columns, c, m).transpose(0, 3, 1, 4, 2)
+        if not whole:
+            y[...] = image[:, :, :y.shape[2], :y.shape[3]]
 
 
 def _even(number, most):
