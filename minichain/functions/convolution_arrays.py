@@ -3,9 +3,9 @@
 All three take x (N, C, *size), W (O, C / groups, *ksize) and y (N, O, *out), as convolution_nd
 names them, and the same :class:`~minichain.functions.windows.Windows`. The way that always works
 is that of columns: what the windows of some positions see is copied side by side, then one matrix
-product does the work. On NumPy arrays faster ways are taken where they fit: Winograd's
-(cpu/winograd.py), which ``config.winograd`` allows and phase_arrays.py widens, and
-depthwise_arrays.py.
+product does the work. On NumPy arrays faster ways are taken where they fit: that of rows for few
+channels, Winograd's (cpu/winograd.py), which ``config.winograd`` allows and phase_arrays.py
+widens, and depthwise_arrays.py.
 """
 import math
 from typing import NamedTuple
@@ -17,13 +17,14 @@ from minichain.configuration import config
 from minichain.cpu import threads, winograd
 from minichain.cpu.workspaces import workspace
 from minichain.functions import depthwise_arrays, phase_arrays
-from minichain.functions.windows import Windows, fold, padded, view
+from minichain.functions.windows import Windows, axis_slices, fold, padded, view
 
 _GPU_BYTES = 1 << 29   # of columns at a time: a fair part of a small card
 _CPU_BYTES = 1 << 20   # of columns of some images at a time: about a cache
 _NARROW = 128          # columns below which a product alone is slow
 _WIDE = 2048           # columns from which a product gains nothing by more of them
 _ROWS = 512            # rows of columns that are added to an image at a time
+_BAND = 8 << 20        # bytes of products of rows, and of what is multiplied, at a time
 _MANY = 1024           # columns in all from which the gradient of W is faster turned over
 
 
@@ -33,6 +34,8 @@ def convolve(x, W, b, windows, groups):
         return depthwise_arrays.convolve(x, W, b, windows)
     if _by_winograd(x, W, len(W), windows, groups):
         return winograd.convolve(x, W, b, windows.pad, windows.out, groups)
+    if _by_rows(x, W, windows, groups):
+        return convolve_by_rows(x, W, b, windows, groups)
     phases = _phases(x, W, len(W), windows, groups)
     if phases is not None:
         return winograd.convolve(phase_arrays.split_image(x, windows, *phases),
@@ -54,6 +57,8 @@ def deconvolve(y, W, b, windows, groups):
             (k - 1) * d - p for k, d, p in zip(windows.ksize, windows.dilate, windows.pad)))
         if _by_winograd(y, turned_W, len(turned_W), turned, groups):
             return winograd.convolve(y, turned_W, b, turned.pad, turned.out, groups)
+        if _by_rows(y, turned_W, turned, groups):
+            return convolve_by_rows(y, turned_W, b, turned, groups)
         if get_array_module(y) is not np or out_channels <= 1.5 * channels:
             return convolve_by_columns(y, turned_W, b, turned, groups)
     return deconvolve_by_columns(y, W, b, windows, groups)
@@ -94,6 +99,70 @@ def _phases(x, other, out_channels, windows, groups):
     channels = x.shape[1] * phases[1] ** 2
     return phases if winograd.pays(len(x), channels, out_channels, phases[0],
                                    windows.out) else None
+
+
+def _by_rows(x, W, windows, groups):
+    return (type(x) is np.ndarray and x.dtype == W.dtype and x.itemsize >= 4
+            and len(windows.size) == 2 and windows.stride[0] == 1 and windows.ksize[0] > 1
+            and math.prod(windows.out) >= _NARROW
+            and len(W) // groups <= min(_NARROW, 4 * W.shape[1]))
+
+
+def convolve_by_rows(x, W, b, windows, groups):
+    """:func:`convolve` of images on the CPU, for windows that do not stride from row to row.
+
+    The columns hold the windows' neighbours in a row alone. One product multiplies them by all
+    rows of the filters, and its parts are added, each shifted by as many rows as its own: less
+    is copied, and the product is less narrow.
+    """
+    (kh, kw), (high, wide), dilate = windows.ksize, windows.out, windows.dilate[0]
+    out_channels = len(W) // groups
+    y = np.empty((len(x), len(W), high, wide), x.dtype)
+    W = W.reshape(groups, out_channels, W.shape[1], kh, kw).transpose(0, 3, 1, 2, 4).reshape(
+        groups, kh * out_channels, W.shape[1] * kw)
+    b = None if b is None else b.reshape(groups, out_channels, 1, 1)
+
+    def work(bands):
+        for image, begin, end in bands:
+            columns = _row_columns(x[image], windows, begin - windows.pad[0],
+                                   end - begin + (kh - 1) * dilate)
+            count = columns.shape[2]
+            products = np.matmul(
+                W, columns.reshape(groups, W.shape[2], count * wide),
+                out=workspace('products', (groups, W.shape[1], count * wide), x.dtype))
+            products = products.reshape(groups, kh, out_channels, count, wide)
+            parts = [products[:, tap, :, tap * dilate:tap * dilate + end - begin]
+                     for tap in range(kh)]
+            target = y[image].reshape(groups, out_channels, high, wide)[:, :, begin:end]
+            np.add(parts[0], parts[1], out=target)
+            for part in parts[2:] + [b] * (b is not None):
+                target += part
+
+    fit = _BAND // ((x.shape[1] * kw + groups * W.shape[1]) * x.itemsize * wide)
+    number = -(-high // max(1, fit))
+    cuts = [high * i // number for i in range(number + 1)]
+    bands = [(image, *band) for image in range(len(x)) for band in zip(cuts, cuts[1:])]
+    threads.share(work, bands, y.size * W.shape[2] * kh)
+    return y
+
+
+def _row_columns(image, windows, first, count):
+    """Return (C, kw, count, ow): what windows see of ``count`` rows of an image (C, H, W).
+
+    Args:
+        first: the first of these rows; rows outside the image are 0.
+    """
+    columns = workspace('columns', (len(image), windows.ksize[1], count, windows.out[1]),
+                        image.dtype)
+    top = min(max(0, -first), count)
+    bottom = max(top, min(count, windows.size[0] - first))
+    columns[:, :, :top], columns[:, :, bottom:] = 0, 0
+    for tap in range(windows.ksize[1]):
+        seen, places = axis_slices(windows, 1, tap)
+        rows = columns[:, tap, top:bottom]
+        rows[..., :places.start], rows[..., places.stop:] = 0, 0
+        rows[..., places] = image[:, first + top:first + bottom, seen]
+    return columns
 
 
 class Piece(NamedTuple):

@@ -67,6 +67,53 @@ def test_the_transpose_by_columns_adds_the_bias(options):
                                atol=1e-6)
 
 
+ROWS = [   # x, filters, groups, ksize, options of slide
+    ((2, 4, 13, 17), 5, 1, (3, 3), {'pad': 1}),
+    ((1, 6, 12, 23), 4, 2, (3, 5), {'pad': (0, 3), 'stride': (1, 2), 'dilate': (2, 1)}),
+    ((3, 3, 16, 16), 3, 3, (2, 1), {'pad': (3, 0)}),
+    ((1, 2, 40, 6), 4, 1, (5, 2), {'pad': (4, 2), 'dilate': (1, 3)}),
+    ((0, 3, 16, 16), 3, 1, (3, 3), {'pad': 1}),
+]
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+@pytest.mark.parametrize('band', [1 << 23, 1 << 12, 1], ids=['one band', 'some', 'a row each'])
+@pytest.mark.parametrize('shape, out_channels, groups, ksize, options', ROWS)
+def test_rows_are_multiplied_as_columns_are(shape, out_channels, groups, ksize, options, band,
+                                            dtype, monkeypatch):
+    monkeypatch.setattr(ways, '_BAND', band)
+    x = real(shape[0], *shape[:0:-1], dtype=dtype).swapaxes(1, 3)   # not contiguous
+    W = real(out_channels, shape[1] // groups, *ksize, dtype=dtype)
+    b, windows = real(out_channels, dtype=dtype), slide('test', shape[2:], ksize, **options)
+    tolerance = {'float32': 1e-5, 'float64': 1e-13}[dtype]
+    for bias in (b, None):
+        y = ways.convolve_by_rows(x, W, bias, windows, groups)
+        assert y.dtype == x.dtype
+        np.testing.assert_allclose(
+            y, ways.convolve_by_columns(x, W, bias, windows, groups), atol=tolerance)
+
+
+@pytest.mark.parametrize('pad', [0, 1, 4])
+def test_few_channels_go_by_rows_in_both_directions(pad, monkeypatch):
+    windows = slide('test', (15, 14), (3, 3), 1, pad)
+    x, W, b = real(2, 4, 15, 14), real(3, 4, 3, 3), real(4)
+    gy = real(2, 3, *windows.out)
+    y = ways.convolve_by_columns(x, W, None, windows, 1)
+    gx = ways.deconvolve_by_columns(gy, W, b, windows, 1)
+    monkeypatch.setattr(ways, 'convolve_by_columns', forbid)
+    monkeypatch.setattr(ways, 'deconvolve_by_columns', forbid)
+    np.testing.assert_allclose(ways.convolve(x, W, None, windows, 1), y, atol=1e-5)
+    np.testing.assert_allclose(ways.deconvolve(gy, W, b, windows, 1), gx, atol=1e-5)
+
+
+def test_half_precision_does_not_go_by_rows(monkeypatch):
+    windows = slide('test', (15, 14), (3, 3), 1, 1)
+    x, W = real(2, 4, 15, 14, dtype='float16'), real(3, 4, 3, 3, dtype='float16')
+    y = ways.convolve_by_columns(x, W, None, windows, 1)
+    monkeypatch.setattr(ways, 'convolve_by_rows', forbid)
+    np.testing.assert_array_equal(ways.convolve(x, W, None, windows, 1), y)
+
+
 def forbid(*_):
     raise AssertionError('this way was not to be taken')
 
