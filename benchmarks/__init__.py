@@ -1,7 +1,7 @@
 """What minichain costs and what its models reach, beside a peer that does the same.
 
 One file a question; ``python -m benchmarks --help`` lists them. Figures measured so far stand in
-RESULTS.md.
+RESULTS.md. ``python -m benchmarks.gpu_run --out FOLDER`` does all that wants a GPU in one run.
 """
 import os
 
