@@ -34,7 +34,7 @@ def convolve(x, W, b, windows, groups):
         return depthwise_arrays.convolve(x, W, b, windows)
     if _by_winograd(x, W, len(W), windows, groups):
         return winograd.convolve(x, W, b, windows.pad, windows.out, groups)
-    if _by_rows(x, W, windows, groups):
+    if _by_rows(x, W, len(W), windows, groups):
         return convolve_by_rows(x, W, b, windows, groups)
     phases = _phases(x, W, len(W), windows, groups)
     if phases is not None:
@@ -57,7 +57,7 @@ def deconvolve(y, W, b, windows, groups):
             (k - 1) * d - p for k, d, p in zip(windows.ksize, windows.dilate, windows.pad)))
         if _by_winograd(y, turned_W, len(turned_W), turned, groups):
             return winograd.convolve(y, turned_W, b, turned.pad, turned.out, groups)
-        if _by_rows(y, turned_W, turned, groups):
+        if _by_rows(y, turned_W, len(turned_W), turned, groups):
             return convolve_by_rows(y, turned_W, b, turned, groups)
         if get_array_module(y) is not np or out_channels <= 1.5 * channels:
             return convolve_by_columns(y, turned_W, b, turned, groups)
@@ -70,6 +70,8 @@ def convolve_weight(x, y, windows, groups):
         return depthwise_arrays.convolve_weight(x, y, windows)
     if _by_winograd(x, y, y.shape[1], windows, groups):
         return winograd.convolve_weight(x, y, windows.ksize[0], windows.pad, groups)
+    if y.shape[1] <= x.shape[1] and _by_rows(x, y, y.shape[1], windows, groups):
+        return convolve_weight_by_rows(x, y, windows, groups)
     phases = _phases(x, y, y.shape[1], windows, groups)
     if phases is not None:
         gW = winograd.convolve_weight(phase_arrays.split_image(x, windows, *phases), y,
@@ -101,11 +103,11 @@ def _phases(x, other, out_channels, windows, groups):
                                    windows.out) else None
 
 
-def _by_rows(x, W, windows, groups):
-    return (type(x) is np.ndarray and x.dtype == W.dtype and x.itemsize >= 4
+def _by_rows(x, other, out_channels, windows, groups):
+    return (type(x) is np.ndarray and x.dtype == other.dtype and x.itemsize >= 4
             and len(windows.size) == 2 and windows.stride[0] == 1 and windows.ksize[0] > 1
             and math.prod(windows.out) >= _NARROW
-            and len(W) // groups <= min(_NARROW, 4 * W.shape[1]))
+            and out_channels <= min(_NARROW * groups, 4 * x.shape[1]))
 
 
 def convolve_by_rows(x, W, b, windows, groups):
@@ -138,12 +140,46 @@ def convolve_by_rows(x, W, b, windows, groups):
             for part in parts[2:] + [b] * (b is not None):
                 target += part
 
-    fit = _BAND // ((x.shape[1] * kw + groups * W.shape[1]) * x.itemsize * wide)
-    number = -(-high // max(1, fit))
-    cuts = [high * i // number for i in range(number + 1)]
-    bands = [(image, *band) for image in range(len(x)) for band in zip(cuts, cuts[1:])]
-    threads.share(work, bands, y.size * W.shape[2] * kh)
+    threads.share(work, _bands(x, len(W[0]) * groups, windows), y.size * W.shape[2] * kh)
     return y
+
+
+def convolve_weight_by_rows(x, y, windows, groups):
+    """:func:`convolve_weight` where :func:`convolve_by_rows` is :func:`convolve`."""
+    (kh, kw), (high, wide), dilate = windows.ksize, windows.out, windows.dilate[0]
+    channels, out_channels = x.shape[1] // groups, y.shape[1] // groups
+
+    def work(bands):
+        W = np.zeros((groups, channels * kw, kh * out_channels), x.dtype)
+        for image, begin, end in bands:
+            count = end - begin + (kh - 1) * dilate
+            columns = _row_columns(x[image], windows, begin - windows.pad[0], count)
+            values = workspace('products', (groups, kh, out_channels, count, wide), x.dtype)
+            for tap in range(kh):
+                part, first, last = values[:, tap], tap * dilate, tap * dilate + end - begin
+                part[:, :, :first], part[:, :, last:] = 0, 0
+                part[:, :, first:last] = y[image].reshape(
+                    groups, out_channels, high, wide)[:, :, begin:end]
+            W += columns.reshape(groups, W.shape[1], count * wide) @ values.reshape(
+                groups, W.shape[2], count * wide).swapaxes(1, 2)
+        return W
+
+    bands = _bands(x, kh * y.shape[1], windows)
+    W = sum(threads.share(work, bands, y.size * channels * kh * kw))
+    return np.ascontiguousarray(W.reshape(groups, channels, kw, kh, out_channels).transpose(
+        0, 4, 1, 3, 2)).reshape(-1, channels, kh, kw)
+
+
+def _bands(x, rows, windows):
+    """Return a list of (index of an image, first row of windows, and the one after the last).
+
+    Args:
+        rows: height of the products; that of the columns is added.
+    """
+    (high, wide), rows = windows.out, rows + x.shape[1] * windows.ksize[1]
+    number = -(-high // max(1, _BAND // (rows * x.itemsize * wide)))
+    cuts = [high * i // number for i in range(number + 1)]
+    return [(image, *band) for image in range(len(x)) for band in zip(cuts, cuts[1:])]
 
 
 def _row_columns(image, windows, first, count):

@@ -91,6 +91,11 @@ def test_rows_are_multiplied_as_columns_are(shape, out_channels, groups, ksize, 
         assert y.dtype == x.dtype
         np.testing.assert_allclose(
             y, ways.convolve_by_columns(x, W, bias, windows, groups), atol=tolerance)
+    gy = real(*y.shape[::-1], dtype=dtype).T
+    gW = ways.convolve_weight_by_rows(x, gy, windows, groups)
+    assert gW.dtype == x.dtype and gW.flags.c_contiguous
+    np.testing.assert_allclose(
+        gW, ways.convolve_weight_by_columns(x, gy, windows, groups), atol=10 * tolerance)
 
 
 @pytest.mark.parametrize('pad', [0, 1, 4])
@@ -100,8 +105,10 @@ def test_few_channels_go_by_rows_in_both_directions(pad, monkeypatch):
     gy = real(2, 3, *windows.out)
     y = ways.convolve_by_columns(x, W, None, windows, 1)
     gx = ways.deconvolve_by_columns(gy, W, b, windows, 1)
-    monkeypatch.setattr(ways, 'convolve_by_columns', forbid)
-    monkeypatch.setattr(ways, 'deconvolve_by_columns', forbid)
+    gW = ways.convolve_weight_by_columns(x, gy, windows, 1)
+    for name in ('convolve', 'deconvolve', 'convolve_weight'):
+        monkeypatch.setattr(ways, f'{name}_by_columns', forbid)
+    np.testing.assert_allclose(ways.convolve_weight(x, gy, windows, 1), gW, atol=1e-4)
     np.testing.assert_allclose(ways.convolve(x, W, None, windows, 1), y, atol=1e-5)
     np.testing.assert_allclose(ways.deconvolve(gy, W, b, windows, 1), gx, atol=1e-5)
 
