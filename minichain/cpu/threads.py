@@ -5,6 +5,7 @@ one processor. Threads that each take some images keep all of them busy. That ne
 threadpoolctl, ``pip install 'minichain[fast]'``: without it BLAS uses its own threads.
 """
 import contextvars
+import ctypes
 import functools
 import importlib
 import os
@@ -12,6 +13,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 
 LEAST = 1 << 23   # multiplications below which a second thread does not pay
+_SPIN = 'OPENBLAS_THREAD_TIMEOUT'
+_TICKS = '17'     # the logarithm of how many; OpenBLAS's own is 26, some 20 ms
 
 
 def processors():
@@ -33,7 +36,33 @@ def _blas():
 
 @functools.cache
 def _pool():
+    _calm_blas()
     return ThreadPoolExecutor(max(1, processors() - 1), 'minichain')
+
+
+def _calm_blas():
+    """Let the threads of OpenBLAS sleep soon after a product.
+
+    They wait for the next one by asking all the time, on the processors that the threads here
+    need. How long is read from the environment when OpenBLAS is loaded; to have it read again
+    they are ended, and OpenBLAS starts new ones. Not if another thread might be inside a product.
+    """
+    if threading.active_count() > 1 or _SPIN in os.environ:
+        return
+    for library in _blas():
+        if library.internal_api != 'openblas' or library.threading_layer != 'pthreads':
+            continue
+        try:
+            read, end = library.dynlib.openblas_read_env, library.dynlib.blas_thread_shutdown_
+        except AttributeError:   # a build that hides them
+            continue
+        os.environ[_SPIN] = _TICKS
+        try:
+            read.restype, end.restype = None, ctypes.c_int
+            read()
+            end()
+        finally:
+            del os.environ[_SPIN]
 
 
 _sharing = threading.Lock()   # held while work is shared: by one caller, and not from inside it

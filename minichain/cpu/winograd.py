@@ -7,8 +7,7 @@ went through a linear transform B, G; another one, A, makes m x m results of a p
 
 That takes 36 multiplications where the definition takes 144 (k = 3) or 100 (k = 5). The result
 differs from the direct one by about 1e-5 of its largest element. Some tiles at a time go through
-all stages, so few that they stay in the cache. The threads are those of BLAS: the copies between
-the products are short, and threads of Python would wait for each other at every one.
+all stages, so few that two threads do not wait for the memory that they share.
 Lavin and Gray 2016, "Fast algorithms for convolutional neural networks", arXiv:1509.09308.
 """
 import functools
@@ -17,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minichain.cpu.threads import share
 from minichain.cpu.workspaces import workspace
 
 TILE = 6
@@ -78,13 +78,17 @@ def convolve(x, W, b, pad, out, groups=1):
     columns = W.reshape(groups, out_channels, channels, k * k).transpose(0, 3, 2, 1)
     U = (G @ columns.reshape(groups, k * k, -1)).reshape(groups, -1, channels, out_channels)
 
-    for block in _blocks(len(x), out, m, groups, max(channels, out_channels)):
-        V = _product(B, block.tiles(x, channels, m, TILE, pad), 'odd')
-        count = V.shape[1] // channels
-        V = np.matmul(V.reshape(-1, count, channels), U[block.group],
-                      out=workspace('even', (len(V), count, out_channels), x.dtype))
-        bias = 0 if b is None else b.reshape(groups, -1)[block.group]
-        block.write(V, bias, y, k)
+    def work(blocks):
+        for block in blocks:
+            V = _product(B, block.tiles(x, channels, m, TILE, pad), 'odd')
+            count = V.shape[1] // channels
+            V = np.matmul(V.reshape(-1, count, channels), U[block.group],
+                          out=workspace('even', (len(V), count, out_channels), x.dtype))
+            bias = 0 if b is None else b.reshape(groups, -1)[block.group]
+            block.write(V, bias, y, k)
+
+    cost = math.prod(_grid(out, m)) * len(x) * U[0].size * groups
+    share(work, _blocks(len(x), out, m, groups, max(channels, out_channels)), cost)
     return y
 
 
@@ -98,13 +102,19 @@ def convolve_weight(x, y, k, pad, groups=1):
     m, shape = TILE + 1 - k, (TILE * TILE, channels, out_channels)
     A, G, B = transforms(k, x.dtype)
 
-    U = np.zeros((groups, *shape), x.dtype)
-    for block in _blocks(len(x), y.shape[2:], m, groups, max(channels, out_channels)):
-        V = _product(B, block.tiles(x, channels, m, TILE, pad), 'odd')
-        E = _product(A.T, block.tiles(y, out_channels, m, m, (0, 0)), 'gradient')
-        V, E = (each.reshape(len(each), -1, c) for each, c in zip((V, E), shape[1:]))
-        U[block.group] += np.matmul(V.swapaxes(1, 2), E, out=workspace('even', shape, x.dtype))
-    W = G.T @ U.reshape(groups, TILE * TILE, -1)
+    def work(blocks):
+        U = np.zeros((groups, *shape), x.dtype)
+        for block in blocks:
+            V = _product(B, block.tiles(x, channels, m, TILE, pad), 'odd')
+            E = _product(A.T, block.tiles(y, out_channels, m, m, (0, 0)), 'gradient')
+            V, E = (each.reshape(len(each), -1, c) for each, c in zip((V, E), shape[1:]))
+            U[block.group] += np.matmul(V.swapaxes(1, 2), E,
+                                        out=workspace('even', shape, x.dtype))
+        return U
+
+    blocks = _blocks(len(x), y.shape[2:], m, groups, max(channels, out_channels))
+    cost = math.prod(_grid(y.shape[2:], m)) * len(x) * math.prod(shape) * groups
+    W = G.T @ sum(share(work, blocks, cost)).reshape(groups, TILE * TILE, -1)
     return np.ascontiguousarray(W.reshape(groups, k, k, channels, out_channels).transpose(
         0, 4, 3, 1, 2)).reshape(-1, channels, k, k)
 

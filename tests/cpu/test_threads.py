@@ -1,6 +1,9 @@
 """Work shared by threads, on a BLAS that only counts."""
 import os
+import subprocess
+import sys
 import threading
+import types
 import warnings
 
 import numpy as np
@@ -13,8 +16,11 @@ from minichain.cpu.threads import LEAST, count, share
 class Library:
     """What threadpoolctl makes of a BLAS: a number that is read and set."""
 
+    internal_api, threading_layer = 'openblas', 'pthreads'
+
     def __init__(self, number):
         self.number, self.history = number, []
+        self.dynlib = None
 
     def get_num_threads(self):
         return self.number
@@ -127,3 +133,77 @@ def test_a_child_process_shares_work_among_threads_of_its_own(blas):
 def test_the_real_package_is_asked_if_it_is_there():
     pytest.importorskip('threadpoolctl', reason="not installed: pip install 'minichain[fast]'")
     assert threads._blas() and 1 <= count() <= threads.processors()
+
+
+class Symbol:
+    """A function of a library; it notes what the environment says when it is called."""
+
+    def __init__(self, name, calls):
+        self.name, self.calls = name, calls
+
+    def __call__(self):
+        self.calls.append((self.name, os.environ.get('OPENBLAS_THREAD_TIMEOUT')))
+
+
+@pytest.fixture
+def symbols(blas, monkeypatch):
+    monkeypatch.delenv('OPENBLAS_THREAD_TIMEOUT', raising=False)
+    monkeypatch.setattr(threading, 'active_count', lambda: 1)
+    calls = []
+    blas.dynlib = types.SimpleNamespace(**{
+        name: Symbol(name, calls) for name in ('openblas_read_env', 'blas_thread_shutdown_')})
+    return calls
+
+
+def test_the_threads_of_blas_end_and_their_followers_are_told_to_sleep_soon(symbols):
+    threads._calm_blas()
+    assert symbols == [('openblas_read_env', '17'), ('blas_thread_shutdown_', '17')]
+    assert 'OPENBLAS_THREAD_TIMEOUT' not in os.environ
+
+
+def test_the_threads_of_blas_are_left_alone_if_the_user_has_said_how_long_they_wait(
+        symbols, monkeypatch):
+    monkeypatch.setenv('OPENBLAS_THREAD_TIMEOUT', '20')
+    threads._calm_blas()
+    assert symbols == []
+
+
+def test_the_threads_of_blas_are_not_ended_while_another_thread_may_use_them(
+        symbols, monkeypatch):
+    monkeypatch.setattr(threading, 'active_count', lambda: 2)
+    threads._calm_blas()
+    assert symbols == []
+
+
+@pytest.mark.parametrize('attribute, value', [
+    ('internal_api', 'mkl'), ('threading_layer', 'openmp'), ('dynlib', types.SimpleNamespace())])
+def test_other_libraries_are_left_alone(blas, symbols, attribute, value):
+    setattr(blas, attribute, value)
+    threads._calm_blas()
+    assert symbols == []
+
+
+WAITING = """
+import sys, threading, time
+import numpy as np
+from minichain.cpu import threads
+x = np.random.default_rng(0).standard_normal((512, 512), dtype='float32')
+expected = x @ x
+threads.share(list, [1, 2], threads.LEAST)
+product = x @ x
+before = time.process_time()
+time.sleep(.2)
+print(time.process_time() - before, abs(product - expected).max(), threads.count())
+"""
+
+
+def test_after_work_was_shared_the_real_blas_computes_as_before_and_does_not_wait_busily():
+    pytest.importorskip('threadpoolctl', reason="not installed: pip install 'minichain[fast]'")
+    environment = {name: value for name, value in os.environ.items()
+                   if not name.startswith(('OPENBLAS_', 'OMP_'))}
+    run = subprocess.run([sys.executable, '-c', WAITING], env=environment, text=True,
+                         capture_output=True, timeout=60, check=True)
+    waiting, difference, count = map(float, run.stdout.split())
+    if count < 2:
+        pytest.skip('needs two processors')
+    assert waiting < .01 and difference < 1e-3
