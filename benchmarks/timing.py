@@ -9,7 +9,7 @@ SHORTEST = .02      # seconds of a turn: what is quicker is called several times
 WINDOW = .2         # seconds over which the load is judged, which the kernel counts in 1/100 s
 FEWEST = 5          # rounds that are measured, however long they take
 BUDGET = 4.         # seconds after which no further round begins
-PAUSE = .03         # seconds before a turn, in which threads of another library stop spinning
+WARM_UP = .01       # seconds of calls before a turn: threads of other libraries stop spinning
 
 
 class Seconds(dict):
@@ -37,6 +37,9 @@ def is_disturbed(foreign):
 
 def time_in_turns(functions, rounds, clock=None, finish=None, load=None, budget=BUDGET):
     """Time functions in turns, so that what else the machine does hits all of them alike.
+
+    A turn begins with calls that are not counted, so that it measures a function at work: pauses
+    instead would measure how fast idle processors wake up.
 
     Rounds that others disturbed are repeated, as many as asked for at most, while the budget
     lasts; then the least disturbed ones are returned.
@@ -72,7 +75,7 @@ def time_in_turns(functions, rounds, clock=None, finish=None, load=None, budget=
             turn = (len(tried) + len(found)) % len(names)
             seconds = {}
             for name in names[turn:] + names[:turn]:
-                time.sleep(PAUSE if n_threads() > 1 else 0)
+                of_children += warm_up(functions[name], finish)
                 spent, cpu = one_turn(functions[name], repeats[name], clock, finish)
                 seconds[name] = spent / repeats[name]
                 of_children += cpu
@@ -80,6 +83,18 @@ def time_in_turns(functions, rounds, clock=None, finish=None, load=None, budget=
         foreign = load(of_children)
         tried += [(foreign, seconds) for seconds in found]
     return choose(names, tried, rounds, 'CPU' if clock is time.process_time else 'wall')
+
+
+def warm_up(function, finish):
+    """Call a function for a while if there are threads to wake.
+
+    Returns:
+        CPU seconds of another process.
+    """
+    of_children, end = 0., time.perf_counter() + WARM_UP
+    while n_threads() > 1 and time.perf_counter() < end:
+        of_children += one_turn(function, 1, time.perf_counter, finish)[1]
+    return of_children
 
 
 def one_turn(function, n_calls, clock, finish):
