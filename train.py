@@ -8,6 +8,12 @@
 
 This file reads top to bottom in the order in which things happen.
 """
+import signal
+
+# Before the others are loaded: Ctrl-C meanwhile ends it without a word.
+if __name__ == '__main__' and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import contextlib
 import dataclasses

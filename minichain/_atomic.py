@@ -1,5 +1,6 @@
 """Files that are whole or absent: written under a temporary name, flushed to the disk, renamed."""
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -14,12 +15,15 @@ def open_atomically(path):
     Args:
         path: where, str or path-like; an existing file is replaced.
     Raises:
-        FileError: the folder is missing or not writable, the path is a folder, the disk is full;
-            what stood at `path` before is still there.
+        FileError: the folder is missing or not writable, the disk is full, or a folder, a pipe or
+            a device stands at `path`; what stood there before is still there.
     """
     path = os.fsdecode(path)
     temporary = f'{path}.{secrets.token_hex(4)}.tmp'
     try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise OSError(0, os.strerror(errno.EISDIR) if os.path.isdir(path) else
+                          'a pipe or a device is there')
         with open(temporary, 'x+b') as file:
             yield file
             file.flush()

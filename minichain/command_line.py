@@ -1,5 +1,6 @@
 """What train.py and other programs share at the terminal: options, one-line errors, exit codes."""
 import argparse
+import errno
 import math
 import os
 import signal
@@ -59,6 +60,11 @@ def make_folder(folder):
                         'another one with --out') from error
 
 
+def silence_output():
+    """Let what is left of standard output go nowhere, so that leaving Python does not fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def run(name, main, argv=None):
     """Run a program; what goes wrong ends in one line on standard error.
 
@@ -71,7 +77,10 @@ def run(name, main, argv=None):
     """
     if hasattr(sys.stdout, 'reconfigure'):      # a terminal that has no letters for a caption
         sys.stdout.reconfigure(errors='backslashreplace', line_buffering=True)
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    ends = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:   # of a program that has just loaded
+        ends.append(signal.SIGINT)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in ends}
     try:
         return main(argv) or 0
     except MinichainError as error:
@@ -79,11 +88,17 @@ def run(name, main, argv=None):
     except MemoryError:
         print(f'{name}: error: not enough memory; try a smaller --batch', file=sys.stderr)
     except BrokenPipeError:     # the reader of a pipe, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence_output()
         return 141
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        silence_output()
+        print(f'{name}: error: there is no room left where the output goes', file=sys.stderr)
     except KeyboardInterrupt as interrupt:
         print('\n' + ': '.join([name, 'interrupted', *map(str, interrupt.args)]), file=sys.stderr)
         return 130
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 2

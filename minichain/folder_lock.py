@@ -2,7 +2,7 @@
 import contextlib
 import os
 
-from minichain.errors import InvalidArgument
+from minichain.errors import FileError, InvalidArgument
 
 try:
     import fcntl
@@ -18,11 +18,16 @@ def held(folder):
 
     Raises:
         InvalidArgument: another program holds the folder.
+        FileError: there is no such folder, or no permission to read it.
     """
     if fcntl is None:
         yield
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise FileError(f'{folder}: the folder cannot be read ({error.strerror}). Name another '
+                        '--out') from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

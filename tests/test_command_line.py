@@ -1,11 +1,16 @@
 import argparse
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from minichain import command_line
 from minichain.errors import DataError, FileError, InvalidArgument
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_wrong_options_raise_one_line_instead_of_printing_the_usage(capsys):
@@ -64,6 +69,40 @@ def test_a_polite_kill_is_an_interruption_and_only_inside():
     assert signal.getsignal(signal.SIGTERM) is before
     assert command_line.run('program', lambda argv: None) == 0
     assert command_line.run('program', lambda argv: argv, 3) == 3
+
+
+def test_a_program_that_ctrl_c_may_end_while_it_loads_is_interrupted_politely_later(capfd):
+    def interrupted(argv):
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        assert command_line.run('program', interrupted) == 130
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capfd.readouterr().err == '\nprogram: interrupted\n'
+
+
+@pytest.mark.parametrize('program', ['train.py', 'generate.py', '-m weights'])
+def test_ctrl_c_while_a_program_loads_ends_it_without_a_word(tmp_path, program):
+    (tmp_path / 'numpy.py').write_text('import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n')
+    python, *rest = sys.executable, *program.split(), '--help'
+    done = subprocess.run([python, *rest], cwd=ROOT, capture_output=True,
+                          env={**os.environ, 'PYTHONPATH': str(tmp_path)})
+    assert done.returncode == -signal.SIGINT and not done.stdout + done.stderr
+
+
+def test_output_without_room_is_one_line():
+    if not os.path.exists('/dev/full'):
+        pytest.skip('this system has no device that is always full')
+    code = ('import sys; from minichain import command_line; '
+            'sys.exit(command_line.run("program", lambda argv: print("result")))')
+    with open('/dev/full', 'w') as full:
+        done = subprocess.run([sys.executable, '-c', code], stdout=full, stderr=subprocess.PIPE,
+                              cwd=ROOT, text=True)
+    assert done.returncode == 2 and done.stderr.startswith('program: error: there is no room')
+    assert done.stderr.count('\n') == 1
 
 
 def test_a_folder_is_made_or_named(tmp_path):

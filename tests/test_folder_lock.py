@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from minichain import folder_lock
-from minichain.errors import InvalidArgument
+from minichain.errors import FileError, InvalidArgument
 
 pytestmark = pytest.mark.skipif(folder_lock.fcntl is None, reason='this system has no flock')
 
@@ -34,6 +34,12 @@ def test_a_process_that_is_killed_lets_go(tmp_path):
         process.wait()
         with folder_lock.held(tmp_path):
             pass
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(FileError, match='missing: the folder cannot be read'):
+        with folder_lock.held(tmp_path / 'missing'):
+            pytest.fail('held')
 
 
 def test_a_file_system_without_locks_is_used_without(tmp_path, monkeypatch):

@@ -1,4 +1,10 @@
 """python -m weights: public weight files listed, described, fetched, converted."""
+import signal
+
+# Before the others are loaded: Ctrl-C meanwhile ends it without a word.
+if __name__ == '__main__' and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import os
 import sys
@@ -9,9 +15,10 @@ from minichain.command_line import Parser, number
 from minichain.errors import InvalidArgument
 from weights.convert import CONVERSIONS, convert
 from weights.fetch import MAX_SIZE, Patience, fetch
-from weights.registry import FOLDER, find, identify, load
+from weights.registry import FOLDER, expect_file, find, identify, load
 
 UNKNOWN = 'unknown'
+LONGEST = 1_000_000     # seconds; sockets wait no longer than their clocks count
 HELP = """\
   python -m weights list                          what there is, and what you have
   python -m weights info bvlc_googlenet           all that is known of one, with sources
@@ -66,7 +73,8 @@ def parse_arguments(argv=None):
     add('--out', default=FOLDER, metavar='FOLDER', help='where to put it (weights/)')
     add('--max-size', type=number(int, 1), default=MAX_SIZE, metavar='BYTES',
         help='limit for a file of unknown size')
-    add('--timeout', type=number(float, above=0), default=Patience.timeout, metavar='SECONDS',
+    add('--timeout', type=number(float, above=0, below=LONGEST), default=Patience.timeout,
+        metavar='SECONDS',
         help=f'without a byte until a server is given up ({Patience.timeout})')
     add('--quiet', action='store_true', help='no progress bar, which only terminals get')
     add = command('convert', run_convert, CONVERT_HELP, help='into another format')
@@ -110,7 +118,11 @@ def show_list(options):
 
 
 def show_info(options):
-    entry = identify(options.name) if os.path.isfile(options.name) else find(options.name)
+    if os.path.isfile(options.name) or os.sep in options.name:
+        expect_file(options.name)
+        entry = identify(options.name)
+    else:
+        entry = find(options.name)
     if entry is None:
         raise InvalidArgument(f'{options.name}: no file of the registry; its content is another')
     preprocessing = entry.preprocessing and ', '.join(
@@ -125,10 +137,13 @@ def show_info(options):
     for name, value in facts.items():
         show(name, value or UNKNOWN, entry.sources.get(name))
     if entry.prototxt:
-        show('prototxt', '\n'.join([entry.prototxt['file'], *entry.prototxt['urls'],
+        show('prototxt', '\n'.join([entry.prototxt['file'],
+                                    *(entry.prototxt['urls'] or ['no address is known']),
                                     f'{entry.prototxt["size"]} bytes',
                                     f'sha256 {entry.prototxt["sha256"]}']),
              entry.prototxt['source'])
+    elif entry.format == 'caffemodel':
+        show('prototxt', UNKNOWN, None)
     if entry.model:
         show('model', f'models.{entry.model}(pretrained_model=PATH)', None)
     if entry.note:
@@ -146,6 +161,16 @@ def show(name, value, source):
         print(lines(f'[{source}]', ' ' * 15))
 
 
+def describe_prototxt(entry):
+    """Return a sentence on where the description of a Caffe network is; '' for other files."""
+    if entry.format != 'caffemodel':
+        return ''
+    if not (entry.prototxt and entry.prototxt['urls']):
+        return 'No address of its prototxt is known'
+    return (f'Its prototxt, {entry.prototxt["file"]}, is to be had at '
+            + ' or '.join(entry.prototxt['urls']))
+
+
 def run_fetch(options):
     entry = find(options.name)
     path = os.path.join(options.out, entry.file)
@@ -153,10 +178,11 @@ def run_fetch(options):
     if options.sha256 and entry.sha256 not in (None, options.sha256):
         raise InvalidArgument(f'--sha256: {entry.name} has {entry.sha256}, as read in '
                               f'{entry.sources["sha256"]}; another file is not {entry.name}')
-    urls = [options.url] if options.url else entry.urls
+    urls = entry.urls if options.url is None else [options.url]
     if not urls:
         raise InvalidArgument(f'{entry.name}: its address is unknown ({entry.sources["urls"]}). '
-                              'Name one with --url; what comes is verified')
+                              'Name one with --url; what comes is verified. '
+                              + describe_prototxt(entry))
     if not digests:
         raise InvalidArgument(f'{entry.name}: no hash of it is known, so nobody could tell what '
                               'comes. Name one that you trust with --sha256')
@@ -165,11 +191,13 @@ def run_fetch(options):
     print(f'{path}: {size(os.path.getsize(path))}, sha256 {found}')
     if 'sha256' not in digests:
         print('Only its sha1 was known, which proves little against people of ill will.')
-    if entry.prototxt:
+    if entry.prototxt and entry.prototxt['urls']:
         beside = os.path.splitext(path)[0] + '.prototxt'
         fetch(entry.prototxt['urls'], beside, {'sha256': entry.prototxt['sha256']},
               entry.prototxt['size'], patience=patience, quiet=options.quiet)
         print(f'{beside}: its description')
+    elif entry.format == 'caffemodel':
+        print(describe_prototxt(entry))
     print(f'licence: {entry.licence or UNKNOWN}')
     if entry.note:
         print(f'note: {entry.note}')

@@ -9,10 +9,11 @@ import minichain.caffe
 import minichain.onnx
 import models
 from minichain.caffe.network import find_input_shape, read_network
-from minichain.errors import DataError, InvalidArgument
+from minichain.errors import DataError, FileError, InvalidArgument, MinichainError
 from minichain.onnx.exporting import export
 from minichain.serializers import save_npz
 from minichain.serializers.npz import DictionarySerializer, open_model
+from weights.registry import expect_file
 
 CONVERSIONS = """\
   .caffemodel -> .npz          the network's own names, which are Caffe's ('conv1/W')
@@ -102,6 +103,7 @@ def npz_to_caffe(source, prototxt, target):
 
     Raises:
         DataError: the names or shapes of the npz are not those of the prototxt.
+        FileError: the target cannot be written.
     """
     network = read_network(prototxt)
     inputs = [layer for layer in network.layers if layer.type == 'Input']
@@ -114,13 +116,21 @@ def npz_to_caffe(source, prototxt, target):
               if layer.type != 'Input']
     folder, name = os.path.split(os.path.abspath(target))
     beside = os.path.splitext(name)[0] + '.prototxt'
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        written = [os.path.join(temporary, new) for new in (name, beside)]
-        minichain.caffe.save(*written, layers, shape, input_name=inputs[0].top[0],
-                             name=network.name, preprocessing=network.preprocessing)
-        expect_same_names(arrays, minichain.caffe.load(*written), source, prototxt)
-        for path, new in zip(written, (name, beside)):
-            os.replace(path, os.path.join(folder, new))
+    for new in (name, beside):
+        expect_file(os.path.join(folder, new), ', which is not replaced')
+    try:
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            written = [os.path.join(temporary, new) for new in (name, beside)]
+            minichain.caffe.save(*written, layers, shape, input_name=inputs[0].top[0],
+                                 name=network.name, preprocessing=network.preprocessing)
+            expect_same_names(arrays, minichain.caffe.load(*written), source, prototxt)
+            for path, new in zip(written, (name, beside)):
+                os.replace(path, os.path.join(folder, new))
+    except OSError as error:
+        if isinstance(error, MinichainError):
+            raise
+        raise FileError(f'{target}: could not be written ({error.strerror}). The folder must '
+                        'exist and be writable, with room on the disk') from error
 
 
 def read_numbers(source):

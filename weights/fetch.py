@@ -21,7 +21,7 @@ from minichain._atomic import write_atomically
 from minichain.command_line import make_folder
 from minichain.errors import DataError, FileError, InvalidArgument
 from minichain.folder_lock import held
-from weights.registry import digests_of
+from weights.registry import digests_of, expect_file
 
 MAX_SIZE = 2 << 30      # bytes that a file of unknown size may have
 MAX_REDIRECTS = 5
@@ -66,7 +66,8 @@ def fetch(urls, path, digests, size=None, max_size=MAX_SIZE, patience=None, quie
         InvalidArgument: no digest or address; or another program is writing into the folder.
         Unreachable: no address brings a file of the right size, or the download broke off;
             what arrived is kept.
-        FileError: the folder cannot be written, or the disk is full.
+        FileError: the folder cannot be written, or the disk is full, or something else than a
+            file stands at `path` or where its part is kept.
         DataError: what came is another file, or too long; it is not kept. Or another file stands
             at `path`; it is left alone.
         KeyboardInterrupt: with a hint how to go on.
@@ -79,9 +80,14 @@ def fetch(urls, path, digests, size=None, max_size=MAX_SIZE, patience=None, quie
     folder = os.path.dirname(os.path.abspath(path))
     make_folder(folder)
     with held(folder):
+        part = Part(path)
+        for place in (path, part.path, part.note):
+            expect_file(place, '. Move it away, or name another folder with --out')
+        if os.path.islink(part.path):
+            raise FileError(f'{part.path}: a link, through which another file would be '
+                            'overwritten. Remove it')
         if os.path.lexists(path):
             return verify(path, digests, size, 'Move it away, or name another folder with --out')
-        part = Part(path)
         failures = []
         for url in urls:
             try:

@@ -84,6 +84,8 @@ def find(name, entries=None):
     Raises:
         InvalidArgument: there is none; the message names similar ones.
     """
+    if not name:
+        raise InvalidArgument('a name expected, got nothing. `python -m weights list` shows all')
     entries = load() if entries is None else entries
     by_file = {entry.file: entry for entry in entries.values()}
     entry = entries.get(name) or by_file.get(name)
@@ -92,7 +94,7 @@ def find(name, entries=None):
         close = ([known for known in by_case if name.lower() in known][:5]
                  or difflib.get_close_matches(name.lower(), by_case, cutoff=.5))
         hint = f'; did you mean {", ".join(by_case[known] for known in close)}?' if close else '.'
-        raise InvalidArgument(f'{name}: no such weights in the registry{hint} '
+        raise InvalidArgument(f'{name:.200}: no such weights in the registry{hint} '
                               '`python -m weights list` shows all')
     return entry
 
@@ -120,12 +122,22 @@ def identify(path, entries=None):
     return next((entry for entry in candidates if entry.sha256 == digest), None)
 
 
+def expect_file(path, advice=''):
+    """Raise FileError if something else than a file stands at ``path``, which may hang who reads
+    it: a folder, a pipe, a device, a link to nothing."""
+    if os.path.lexists(path) and not os.path.isfile(path):
+        what = ('a folder' if os.path.isdir(path) else 'a pipe or a device'
+                if os.path.exists(path) else 'a link to nothing')
+        raise FileError(f'{os.fspath(path)}: a file expected, this is {what}{advice}')
+
+
 def digests_of(path, kinds):
     """Return hashes of a file, {kind: hexadecimal digits}, read once.
 
     Raises:
-        FileError: it is missing or cannot be read.
+        FileError: it is missing or cannot be read, or is a folder, a pipe or a device.
     """
+    expect_file(path)
     digests = {kind: hashlib.new(kind) for kind in kinds}
     try:
         with open(path, 'rb') as file:

@@ -207,3 +207,18 @@ def test_missing_and_damaged_files_are_errors_of_the_family(caffe, tmp_path):
         with pytest.raises(DataError):
             convert(tmp_path / source, tmp_path / target, prototxt)
     assert not [name for name in os.listdir(tmp_path) if name.startswith('x')]
+
+
+@pytest.mark.parametrize('target', ['missing/net.caffemodel', 'folder.caffemodel',
+                                    'pipe.caffemodel', 'described.caffemodel'])
+def test_a_target_that_cannot_be_written_is_left_alone(caffe, tmp_path, target):
+    caffemodel, prototxt = caffe
+    source = str(tmp_path / 'net.npz')
+    convert(caffemodel, source, prototxt)
+    (tmp_path / 'folder.caffemodel').mkdir()
+    (tmp_path / 'described.prototxt').mkdir()
+    os.mkfifo(tmp_path / 'pipe.caffemodel')
+    before = sorted(os.listdir(tmp_path))
+    with pytest.raises(FileError, match='described.prototxt|' + target):
+        convert(source, str(tmp_path / target), prototxt)
+    assert sorted(os.listdir(tmp_path)) == before

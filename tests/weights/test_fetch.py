@@ -375,6 +375,38 @@ def test_a_folder_in_the_place_of_the_file_is_left_alone(path):
         get('http://127.0.0.1:1/', path)
 
 
+def occupy(path, kind):
+    if kind == 'a folder':
+        os.mkdir(path)
+    elif kind == 'a link to nothing':
+        os.symlink('/nowhere/at/all', path)
+    elif kind == 'a pipe or a device':
+        os.mkfifo(path)
+    else:
+        os.symlink('/dev/zero', path)
+
+
+@pytest.mark.parametrize('ending', ['', '.part', '.part.json'])
+@pytest.mark.parametrize('kind', ['a folder', 'a link to nothing', 'a pipe or a device',
+                                  'a device'])
+def test_what_is_no_file_is_refused_before_the_network_is_asked(path, ending, kind):
+    occupy(path + ending, kind)
+    with serving(CONTENT) as (told, url):
+        with pytest.raises(FileError, match=f'{path}{ending}: a file expected, this is .*'
+                                            f'{kind.split()[-1]}. Move it away'):
+            get(url, path)
+    assert not told.seen and files(path) == [os.path.basename(path) + ending]
+
+
+def test_a_part_that_is_a_link_does_not_overwrite_another_file(path, tmp_path):
+    (tmp_path / 'mine').write_bytes(b'mine')
+    os.symlink(tmp_path / 'mine', f'{path}.part')
+    with serving(CONTENT) as (told, url):
+        with pytest.raises(FileError, match='a link, through which another file'):
+            get(url, path)
+    assert not told.seen and content_of(tmp_path / 'mine') == b'mine'
+
+
 def test_two_downloads_into_one_folder_do_not_meet(path):
     pytest.importorskip('fcntl', reason='this system knows no locks')
     with held(os.path.dirname(path)), serving(CONTENT) as (told, url):

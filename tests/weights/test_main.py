@@ -1,6 +1,7 @@
 """python -m weights: what it prints and its exit codes."""
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -122,11 +123,48 @@ def test_fetch_takes_another_address_but_not_another_file(tmp_path, capsys, regi
     assert run('fetch', 'net', '--out', tmp_path / 'else', '--url', 'file:///etc/passwd') == 2
 
 
+def test_where_the_prototxt_is_to_be_had_is_said(tmp_path, capsys, registered):
+    beside = {'file': 'net.prototxt', 'urls': ['http://x/net.prototxt'], 'size': len(TEXT),
+              'sha256': hashlib.sha256(TEXT).hexdigest(), 'source': 'the test'}
+    known, unknown = facts('', urls=[], prototxt=beside), facts('', name='alone', urls=[])
+    nowhere = facts('', name='nowhere', urls=[], prototxt={**beside, 'urls': []})
+    registered(known, unknown, nowhere, facts('', name='other', urls=[], format='onnx'))
+    assert run('fetch', 'net') == 2
+    assert ('Its prototxt, net.prototxt, is to be had at http://x/net.prototxt'
+            in capsys.readouterr().err)
+    for name in ('alone', 'nowhere'):
+        assert run('fetch', name) == 2
+        assert 'No address of its prototxt is known' in capsys.readouterr().err
+    assert run('fetch', 'other') == 2 and 'prototxt' not in capsys.readouterr().err
+    assert run('info', 'net') == 0 and 'http://x/net.prototxt' in capsys.readouterr().out
+    assert run('info', 'alone') == 0 and 'prototxt:      unknown' in capsys.readouterr().out
+    assert run('info', 'nowhere') == 0 and 'no address is known' in capsys.readouterr().out
+    with serving(CONTENT) as (_, url):
+        assert run('fetch', 'nowhere', '--out', tmp_path, '--url', url) == 0
+    assert 'No address of its prototxt is known' in capsys.readouterr().out
+    assert os.listdir(tmp_path) == ['net.caffemodel', 'registry.json']
+
+
+def test_info_takes_neither_folders_nor_pipes_nor_names_of_nothing(tmp_path, capsys, registered):
+    registered(facts('http://x/'))
+    os.mkfifo(tmp_path / 'pipe')
+    for argument, message in ((tmp_path, 'this is a folder'),
+                              (tmp_path / 'pipe', 'this is a pipe or a device'),
+                              (tmp_path / 'missing', 'cannot be read (No such file'),
+                              ('', 'a name expected, got nothing'),
+                              ('a' * 5000, 'no such weights')):
+        assert run('info', argument) == 2
+        err = capsys.readouterr().err
+        assert message in err and err.count('\n') == 1 and len(err) < 600
+
+
 @pytest.mark.parametrize('argv, message', [
+    (['fetch', 'ResNet-50', '--url', ''], "'': an address expected"),
+    (['fetch', 'ResNet-50', '--timeout', '1e30'], 'less than 1000000 expected'),
     ([], 'list|info|fetch|convert'), (['fetch'], 'name'),
     (['fetch', 'nothing'], 'no such weights'),
     (['fetch', 'net', '--sha256', 'abc'], '64 hexadecimal digits expected'),
-    (['fetch', 'net', '--timeout', '0'], 'above 0 expected'),
+    (['fetch', 'net', '--timeout', '0'], 'above 0 and less than'),
     (['convert', 'a.txt', 'b.npz'], 'no such conversion')])
 def test_mistakes_are_one_line(capsys, argv, message):
     assert run(*argv) == 2
