@@ -4,7 +4,10 @@ All three share one :class:`~minichain.functions.windows.Windows`, so that a gra
 runs through the same three functions. The arithmetic is in convolution_arrays.py, and where
 oneDNN is installed, in cpu/onednn_functions.py.
 """
+import math
+
 from minichain.autograd import Primitive
+from minichain.backend import get_array_module
 from minichain.cpu import onednn, onednn_functions
 from minichain.errors import InvalidArgument, InvalidType
 from minichain.functions import convolution_arrays
@@ -35,7 +38,13 @@ class ConvolutionFamily(Primitive):
         self.retain_inputs((0, 1))
         dtype = arrays[0].dtype
         x, W, *b = _wide(dtype, *arrays)
-        y = self.compute(x, W, b[0] if b else None)
+        shape = self.result_shape(x, W)
+        if x.size and W.size and math.prod(shape):
+            y = self.compute(x, W, b[0] if b else None)
+        else:       # sums of nothing, on which no way through the arithmetic has to reckon
+            y = get_array_module(x).zeros(shape, x.dtype)
+            if b:
+                y += b[0].reshape(-1, *[1] * len(self.windows.size))
         return y.astype(dtype, copy=False),
 
     def backward(self, indexes, grads):
@@ -51,6 +60,9 @@ class ConvolutionFamily(Primitive):
 class Convolution(ConvolutionFamily):
     """x (N, C, *size), W (O, C / groups, *ksize), b (O,) -> y (N, O, *out)."""
 
+    def result_shape(self, x, W):
+        return len(x), len(W), *self.windows.out
+
     def compute(self, x, W, b):
         return _compute('convolve', x, W, b, self.windows, self.groups)
 
@@ -64,6 +76,9 @@ class Convolution(ConvolutionFamily):
 class Deconvolution(ConvolutionFamily):
     """y (N, O, *out), W (O, C / groups, *ksize), b (C,) -> x (N, C, *size)."""
 
+    def result_shape(self, y, W):
+        return len(y), W.shape[1] * self.groups, *self.windows.size
+
     def compute(self, y, W, b):
         return _compute('deconvolve', y, W, b, self.windows, self.groups)
 
@@ -76,6 +91,9 @@ class Deconvolution(ConvolutionFamily):
 
 class ConvolutionWeight(ConvolutionFamily):
     """x (N, C, *size), y (N, O, *out) -> W (O, C / groups, *ksize)."""
+
+    def result_shape(self, x, y):
+        return y.shape[1], x.shape[1] // self.groups, *self.windows.ksize
 
     def compute(self, x, y, b):
         return _compute('convolve_weight', x, y, self.windows, self.groups)

@@ -50,6 +50,11 @@ def by_definition(x, W, b=None, stride=1, pad=0, cover_all=False, dilate=1, grou
     ((1, 4, 3, 3), (2, 2, 2, 2), {'groups': 2, 'pad': 1}),
     ((2, 2, 3, 3), (4, 1, 2, 2), {'groups': 2}),
     ((1, 1, 2, 2), (1, 1, 2, 2), {'pad': 3}),
+    ((2, 2, 4, 4), (0, 2, 3, 3), {'pad': 1}),
+    ((2, 0, 4, 4), (2, 0, 3, 3), {'stride': 2}),
+    ((0, 2, 4, 4), (2, 2, 3, 3), {}),
+    ((1, 2, 4, 4), (0, 1, 3, 3), {'groups': 2}),
+    ((1, 0, 3, 3), (2, 0, 2, 2), {'groups': 2}),
 ], ids=str)
 def test_convolution_2d_is_its_definition_with_two_orders_of_gradients(x, W, options):
     b = real(W[0])

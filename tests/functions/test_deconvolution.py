@@ -39,6 +39,22 @@ def test_deconvolution_2d_is_torchs_with_two_orders_of_gradients(x, W, options, 
                    [real(*x), real(*W), b], reference)
 
 
+@pytest.mark.parametrize('x, W, options', [
+    ((2, 2, 2, 3), (2, 0, 3, 2), {}), ((2, 2, 2, 3), (2, 0, 3, 2), {'stride': 2}),
+    ((2, 0, 2, 2), (0, 3, 2, 2), {}), ((2, 0, 2, 2), (0, 3, 2, 2), {'stride': 3}),
+    ((0, 2, 2, 2), (2, 3, 2, 2), {'stride': 2}), ((1, 2, 0, 2), (2, 3, 2, 2), {}),
+    ((1, 0, 2, 2), (0, 3, 2, 2), {'groups': 2}), ((0, 2, 2, 2), (2, 1, 2, 2), {'groups': 2}),
+], ids=str)
+def test_of_nothing_the_bias_alone_remains(x, W, options):
+    b = real(W[1] * options.get('groups', 1))
+
+    def reference(x, W, b):
+        size = [options.get('stride', 1) * (n - 1) + k for n, k in zip(x.shape[2:], W.shape[2:])]
+        return np.zeros((len(x), len(b), *size)) + b[:, None, None]
+    check_function(lambda x, W, b: F.deconvolution_2d(x, W, b, **options),
+                   [real(*x), real(*W), b], reference)
+
+
 @pytest.mark.parametrize('deconvolve, convolve, size, k', [
     (F.deconvolution_1d, F.convolution_1d, (7,), (3,)),
     (F.deconvolution_nd, F.convolution_nd, (5, 7), (3, 3)),
