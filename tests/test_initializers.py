@@ -67,6 +67,15 @@ def test_a_vector_has_no_fans_and_the_message_says_so(name):
         getattr(initializers, name)()(np.zeros(3))
 
 
+@pytest.mark.parametrize('name', ['LeCunNormal', 'GlorotNormal', 'HeNormal', 'LeCunUniform',
+                                  'GlorotUniform', 'HeUniform'])
+@pytest.mark.parametrize('shape', [(3, 0), (0, 3), (0, 0, 3, 3)])
+def test_weights_of_no_inputs_or_outputs_are_made(name, shape):
+    array = np.empty(shape, 'float32')
+    getattr(initializers, name)()(array)
+    assert array.shape == shape
+
+
 def test_fans_count_the_kernel():
     assert initializers.get_fans((2, 3)) == (3, 2)
     assert initializers.get_fans((2, 3, 4, 5)) == (60, 40)

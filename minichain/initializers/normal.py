@@ -1,8 +1,6 @@
 """Initializers that draw from normal distributions of mean zero."""
-import math
-
 from minichain.errors import InvalidArgument
-from minichain.initializers.random import RandomInitializer, get_fans
+from minichain.initializers.random import RandomInitializer, get_fans, root
 
 
 class Normal(RandomInitializer):
@@ -23,7 +21,7 @@ class LeCunNormal(RandomInitializer):
 
     def __call__(self, array):
         fan_in, _ = get_fans(array.shape)
-        self.draw_normal(array, self.scale * math.sqrt(1 / fan_in))
+        self.draw_normal(array, self.scale * root(1, fan_in))
 
 
 class GlorotNormal(RandomInitializer):
@@ -35,7 +33,7 @@ class GlorotNormal(RandomInitializer):
 
     def __call__(self, array):
         fan_in, fan_out = get_fans(array.shape)
-        self.draw_normal(array, self.scale * math.sqrt(2 / (fan_in + fan_out)))
+        self.draw_normal(array, self.scale * root(2, fan_in + fan_out))
 
 
 class HeNormal(RandomInitializer):
@@ -61,4 +59,4 @@ class HeNormal(RandomInitializer):
     def __call__(self, array):
         fan_in, fan_out = get_fans(array.shape)
         fan = fan_in if self.fan_option == 'fan_in' else fan_out
-        self.draw_normal(array, self.scale * math.sqrt(2 / fan))
+        self.draw_normal(array, self.scale * root(2, fan))

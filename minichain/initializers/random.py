@@ -23,6 +23,11 @@ def get_fans(shape):
     return shape[1] * receptive, shape[0] * receptive
 
 
+def root(numerator, fan):
+    """Return sqrt(numerator / fan); 0 for weights of no inputs, of which there are none."""
+    return math.sqrt(numerator / fan) if fan else 0.
+
+
 class RandomInitializer(Initializer):
     """Base of the initializers that draw.
 

@@ -1,7 +1,5 @@
 """Initializers that draw from uniform distributions around zero."""
-import math
-
-from minichain.initializers.random import RandomInitializer, get_fans
+from minichain.initializers.random import RandomInitializer, get_fans, root
 
 
 class Uniform(RandomInitializer):
@@ -22,7 +20,7 @@ class LeCunUniform(RandomInitializer):
 
     def __call__(self, array):
         fan_in, _ = get_fans(array.shape)
-        self.draw_uniform(array, self.scale * math.sqrt(3 / fan_in))
+        self.draw_uniform(array, self.scale * root(3, fan_in))
 
 
 class GlorotUniform(RandomInitializer):
@@ -34,7 +32,7 @@ class GlorotUniform(RandomInitializer):
 
     def __call__(self, array):
         fan_in, fan_out = get_fans(array.shape)
-        self.draw_uniform(array, self.scale * math.sqrt(6 / (fan_in + fan_out)))
+        self.draw_uniform(array, self.scale * root(6, fan_in + fan_out))
 
 
 class HeUniform(RandomInitializer):
@@ -45,4 +43,4 @@ class HeUniform(RandomInitializer):
 
     def __call__(self, array):
         fan_in, _ = get_fans(array.shape)
-        self.draw_uniform(array, self.scale * math.sqrt(6 / fan_in))
+        self.draw_uniform(array, self.scale * root(6, fan_in))
