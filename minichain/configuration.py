@@ -32,6 +32,8 @@ class LocalConfig(threading.local):
         kernels: on a GPU, 'fused' runs kernels of our own where there are, 'generic' CuPy alone.
             At first what the environment's MINICHAIN_KERNELS says, else 'fused'.
         deterministic: on a GPU, two runs agree in every bit, at some cost.
+        use_cudnn: on a GPU, 'auto' takes cuDNN for convolutions that it does faster, where it is
+            installed; 'always' takes it for all that it can; 'never' does not.
         keep_graph_on_report: ``report`` keeps Variables with their graphs.
     """
 
@@ -45,12 +47,12 @@ class LocalConfig(threading.local):
     precision = 'float32'
     kernels = os.environ.get('MINICHAIN_KERNELS', 'fused')
     deterministic = False
+    use_cudnn = 'auto'
     keep_graph_on_report = False
     cudnn_deterministic = False   # Chainer's: as deterministic, for what cuDNN computes alone
     # Chainer's switches that scripts set and that have no effect on this ground.
     autotune = False
     cudnn_fast_batch_normalization = False
-    use_cudnn = 'auto'
     use_cudnn_tensor_core = 'auto'
     use_ideep = 'never'
     use_static_graph = True

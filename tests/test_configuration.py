@@ -124,7 +124,7 @@ def test_debug_has_chainers_spellings(clean):
 
 
 def test_switches_of_chainer_without_effect_here_may_be_set():
-    for name, value in (('use_cudnn', 'never'), ('autotune', True), ('use_ideep', 'auto'),
+    for name, value in (('autotune', True), ('use_ideep', 'auto'),
                         ('use_cudnn_tensor_core', 'never')):
         with using_config(name, value):
             assert getattr(config, name) == value

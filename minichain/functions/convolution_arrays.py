@@ -18,6 +18,8 @@ from minichain.cpu import threads, winograd
 from minichain.cpu.workspaces import workspace
 from minichain.functions import depthwise_arrays, phase_arrays
 from minichain.functions.windows import Windows, axis_slices, fold, padded, view
+from minichain.gpu import convolution as by_kernels
+from minichain.gpu.dispatch import fused
 
 _GPU_BYTES = 1 << 29   # of columns at a time: a fair part of a small card
 _CPU_BYTES = 1 << 20   # of columns of some images at a time: about a cache
@@ -28,6 +30,7 @@ _BAND = 8 << 20        # bytes of products of rows, and of what is multiplied, a
 _MANY = 1024           # columns in all from which the gradient of W is faster turned over
 
 
+@fused(by_kernels.convolve, libraries=('cublasLt',), accepts=by_kernels.are_images)
 def convolve(x, W, b, windows, groups):
     """Return y (N, O, *out); b (O,) is added unless it is None."""
     if depthwise_arrays.fits(x, W.shape, groups):
@@ -43,6 +46,7 @@ def convolve(x, W, b, windows, groups):
     return convolve_by_columns(x, W, b, windows, groups)
 
 
+@fused(by_kernels.deconvolve, libraries=('cublasLt',), accepts=by_kernels.are_images)
 def deconvolve(y, W, b, windows, groups):
     """Return x (N, C, *size), to which every y adds its window; b (C,) or None is added."""
     if depthwise_arrays.fits(y, W.shape, groups) and len(W) == groups:
@@ -64,6 +68,7 @@ def deconvolve(y, W, b, windows, groups):
     return deconvolve_by_columns(y, W, b, windows, groups)
 
 
+@fused(by_kernels.convolve_weight, libraries=('cublasLt',), accepts=by_kernels.are_images)
 def convolve_weight(x, y, windows, groups):
     """Return W (O, C / groups, *ksize): sum over all windows of what they see, times y."""
     if depthwise_arrays.fits(x, (y.shape[1], x.shape[1] // groups, *windows.ksize), groups):

@@ -1,8 +1,8 @@
 """NVIDIA's shared libraries by ctypes: found, opened when first used, called with checked types.
 
-A library is looked for in its wheel (``nvidia/*/lib`` on the import path), in ``CUDA_PATH``, then
-where the system's loader looks. One made for CuPy's own major version of CUDA goes before others:
-a newer one may ask for a newer driver.
+A library is looked for in its wheel (``nvidia/*/lib`` on the import path), in a CUDA toolkit
+(``CUDA_PATH``, ``CUDA_HOME``, ``/usr/local/cuda``), then where the system's loader looks. One made
+for CuPy's own major version of CUDA goes before others: a newer one may ask for a newer driver.
 """
 import ctypes
 import functools
@@ -16,6 +16,7 @@ from typing import NamedTuple
 from minichain.backend import import_cupy
 from minichain.errors import DeviceError
 
+TOOLKIT = '/usr/local/cuda'     # where it stands if nothing else is said
 WORKSPACE = 32 << 20   # bytes, for each stream of each device; what NVIDIA advises for Hopper
 
 
@@ -33,7 +34,8 @@ class Library(NamedTuple):
 
 LIBRARIES = {
     'cublasLt': Library((13, 12), 'nvidia-cublas (CUDA 13) or nvidia-cublas-cu12 (CUDA 12)'),
-    'cudnn': Library((9,), 'nvidia-cudnn-cu13 or nvidia-cudnn-cu12'),
+    'cudnn': Library((9,), "'minichain[cudnn13]' (CUDA 13) or 'minichain[cudnn12]' (CUDA 12)"),
+    'nvrtc': Library((13, 12), "'minichain[cuda13]' (or cuda12), or nvidia-cuda-nvrtc"),
 }
 
 
@@ -45,8 +47,9 @@ def candidates(name):
     nvidia = importlib.util.find_spec('nvidia')
     for place in (nvidia.submodule_search_locations or () if nvidia else ()):
         folders += sorted(glob.glob(os.path.join(glob.escape(place), '*', 'lib')))
-    if os.environ.get('CUDA_PATH'):
-        folders += [os.path.join(os.environ['CUDA_PATH'], part) for part in ('lib64', 'lib')]
+    toolkits = [os.environ.get('CUDA_PATH'), os.environ.get('CUDA_HOME'), TOOLKIT]
+    folders += [os.path.join(toolkit, part) for toolkit in dict.fromkeys(toolkits) if toolkit
+                for part in ('lib64', 'lib')]
     files = [f'lib{name}.so.{version}' for version in versions]
     paths = [os.path.join(folder, file) for file in files for folder in folders]
     return [path for path in paths if os.path.exists(path)] + files
@@ -143,6 +146,11 @@ def stream_address(stream):
     """Return the address of a CuPy stream, of what is one already, of the current one for None."""
     stream = import_cupy().cuda.get_current_stream() if stream is None else stream
     return getattr(stream, 'ptr', stream)
+
+
+def is_capturing():
+    """Return whether a graph is being captured on CuPy's current stream."""
+    return bool(import_cupy().cuda.runtime.streamIsCapturing(stream_address(None)))
 
 
 _workspaces = {}

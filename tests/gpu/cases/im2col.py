@@ -25,15 +25,18 @@ def common(stride, pad, dilation):
     return {'stride': (stride, stride), 'pad': (pad, pad), 'dilate': (dilation, dilation)}
 
 
-@reference('im2col', im2col, SIZES, registers=48, tolerance={'float32': 0, 'bfloat16': 0})
-def copies(random, store, N, C, H, W, kh, kw, stride, pad, dilation, more):
+@reference('im2col', im2col, [(*size, joined) for joined in (1, 0) for size in SIZES],
+           registers=48, tolerance={'float32': 0, 'bfloat16': 0})
+def copies(random, store, N, C, H, W, kh, kw, stride, pad, dilation, more, joined):
     out, padded, slices = taps(H, W, kh, kw, stride, pad, dilation, more)
     x, wide = store(random.standard_normal((N, C, H, W))), np.zeros((N, C, *padded))
     wide[:, :, pad:pad + H, pad:pad + W] = x
     columns = np.zeros((N, C, kh, kw, *out))
     for (ky, kx), part in slices.items():
         columns[:, :, ky, kx] = wide[(..., *part)]
-    arguments = {'x': x, 'columns': store(np.full(columns.shape, np.nan))}
+    columns = np.moveaxis(columns, 0, 3) if joined else columns
+    arguments = {'x': x, 'columns': store(np.full(columns.shape, np.nan)),
+                 'joined': bool(joined)}
     return {**arguments, **common(stride, pad, dilation)}, {'columns': columns}
 
 

@@ -1,0 +1,38 @@
+"""Arguments for the functions on images that run by kernels, as test_dispatch.py wants them."""
+import numpy as np
+
+from minichain.functions.windows import slide
+
+random = np.random.default_rng(1)
+
+
+def normal(*shape):
+    return random.standard_normal(shape).astype(np.float32)
+
+
+def of_convolution():
+    """Yield (x, W, b, y, windows, groups): strides, paddings, dilation, groups, 1 x 1, vectors."""
+    for shape, O, ksize, stride, pad, dilate, groups, cover_all in (
+            ((2, 4, 7, 6), 6, 3, 1, 1, 1, 1, False), ((3, 4, 6, 5), 6, 3, 2, 1, 1, 2, True),
+            ((2, 4, 7, 9), 8, (3, 2), (1, 2), (0, 1), 2, 4, False),
+            ((3, 6, 5, 4), 4, 1, 1, 0, 1, 2, False), ((2, 3, 5, 5), 40, 1, 2, 0, 1, 1, False),
+            ((4, 6, 1, 1), 4, 1, 1, 0, 1, 1, False), ((3, 2, 4, 4), 5, 4, 1, 0, 1, 1, False),
+            ((2, 6, 9, 1), 12, (2, 1), 1, 0, 1, 6, False)):
+        windows = slide('test', shape[2:], ksize, stride, pad, cover_all, dilate)
+        yield (normal(*shape), normal(O, shape[1] // groups, *windows.ksize), normal(O),
+               normal(shape[0], O, *windows.out), windows, groups)
+
+
+CONVOLUTIONS = list(of_convolution())
+CASES = {
+    'convolution_arrays.convolve': [
+        ((x, W, bias, windows, groups), None) for x, W, b, _, windows, groups in CONVOLUTIONS
+        for bias in (b, None)] + [
+        ((x[:, :, ::-1], W[::-1], b[::-1], windows, groups), None)
+        for x, W, b, _, windows, groups in CONVOLUTIONS[1:2]],
+    'convolution_arrays.deconvolve': [
+        ((y, W, bias, windows, groups), None) for x, W, _, y, windows, groups in CONVOLUTIONS
+        for bias in (normal(x.shape[1]), None)],
+    'convolution_arrays.convolve_weight': [
+        ((x, y, windows, groups), None) for x, _, _, y, windows, groups in CONVOLUTIONS],
+}
