@@ -4,16 +4,13 @@ It needs neither a driver nor a GPU, and comes with ``cupy-cuda13x[ctk]``, with 
 ``nvidia-cuda-nvrtc`` or with a CUDA toolkit.
 """
 import ctypes
-import ctypes.util
 import functools
-import importlib.util
-import os
-import pathlib
 import re
 from typing import NamedTuple
 
 from minichain._atomic import write_atomically
 from minichain.errors import DeviceError
+from minichain.gpu.libraries import open_library
 from minichain.gpu.sources import cache_folder
 
 OPTIONS = ('--std=c++17', '--generate-line-info', '--ptxas-options=-v')
@@ -35,41 +32,16 @@ class Resources(NamedTuple):
     spilled: int
 
 
-def candidates():
-    """Yield the paths at which NVRTC may be: wheels first, then toolkits, then the system's."""
-    spec = importlib.util.find_spec('nvidia')
-    folders = [pathlib.Path(base) / inner for base in (spec.submodule_search_locations or ()
-                                                       if spec else ())
-               for inner in ('cu13/lib', 'cuda_nvrtc/lib', 'cu12/lib')]
-    toolkits = [os.environ.get(name) for name in ('CUDA_PATH', 'CUDA_HOME')] + ['/usr/local/cuda']
-    folders += [pathlib.Path(toolkit) / 'lib64' for toolkit in toolkits if toolkit]
-    for folder in folders:
-        yield from map(str, sorted(folder.glob('libnvrtc.so.*[0-9]'), reverse=True))
-    system = ctypes.util.find_library('nvrtc')
-    if system:
-        yield system
-
-
 @functools.cache
 def library():
     """Return NVRTC, loaded.
 
     Raises:
-        DeviceError: it is not installed.
+        DeviceError: it is not installed, or cannot be opened.
     """
-    tried = []
-    for path in candidates():
-        try:
-            nvrtc = ctypes.CDLL(path)
-        except OSError as error:
-            tried.append(f'{path} ({error})')
-            continue
-        nvrtc.nvrtcGetErrorString.restype = ctypes.c_char_p
-        return nvrtc
-    raise DeviceError('NVRTC, which compiles kernels, was not found'
-                      + (f'; these do not load: {"; ".join(tried)}' if tried else '')
-                      + ". Install it with pip install 'minichain[cuda13]' (or cuda12), or pip "
-                      'install nvidia-cuda-nvrtc, or set CUDA_PATH to a CUDA toolkit')
+    nvrtc = open_library('nvrtc')
+    nvrtc.nvrtcGetErrorString.restype = ctypes.c_char_p
+    return nvrtc
 
 
 def check(status):

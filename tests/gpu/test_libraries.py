@@ -7,7 +7,13 @@ import types
 import pytest
 
 from minichain.errors import DeviceError
-from minichain.gpu import libraries
+from minichain.gpu import libraries, nvrtc
+
+
+def no_toolkit(monkeypatch):
+    for name in ('CUDA_PATH', 'CUDA_HOME'):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(libraries, 'TOOLKIT', '/nowhere')
 
 
 @pytest.fixture
@@ -15,7 +21,7 @@ def nothing_installed(monkeypatch):
     monkeypatch.setattr(libraries.importlib.util, 'find_spec', lambda name: None)
     monkeypatch.setattr(libraries, 'LIBRARIES', {
         'cudnn': libraries.Library((99,), 'the-wheel')})
-    monkeypatch.delenv('CUDA_PATH', raising=False)
+    no_toolkit(monkeypatch)
     libraries.open_library.cache_clear()
     yield
     libraries.open_library.cache_clear()
@@ -42,6 +48,7 @@ def test_wheels_come_before_a_toolkit_and_that_before_the_system(monkeypatch, tm
         (tmp_path / file).touch()
     spec = types.SimpleNamespace(submodule_search_locations=[str(tmp_path / 'nvidia')])
     monkeypatch.setattr(libraries.importlib.util, 'find_spec', lambda name: spec)
+    no_toolkit(monkeypatch)
     monkeypatch.setenv('CUDA_PATH', str(tmp_path / 'toolkit'))
 
     def found(major):
@@ -52,6 +59,28 @@ def test_wheels_come_before_a_toolkit_and_that_before_the_system(monkeypatch, tm
     old = ['/nvidia/cublas/lib/libcublasLt.so.12']
     assert found(None) == found(13) == new + old + ['libcublasLt.so.13', 'libcublasLt.so.12']
     assert found(12) == old + new + ['libcublasLt.so.12', 'libcublasLt.so.13']
+
+
+def test_a_toolkit_is_where_the_environment_says_then_where_it_is_usually(monkeypatch, tmp_path):
+    monkeypatch.setattr(libraries.importlib.util, 'find_spec', lambda name: None)
+    no_toolkit(monkeypatch)
+    for name in ('usual', 'home', 'path'):
+        (tmp_path / name / 'lib64').mkdir(parents=True)
+        (tmp_path / name / 'lib64/libnvrtc.so.12').touch()
+    monkeypatch.setattr(libraries, 'TOOLKIT', str(tmp_path / 'usual'))
+    monkeypatch.setenv('CUDA_HOME', str(tmp_path / 'home'))
+    monkeypatch.setenv('CUDA_PATH', str(tmp_path / 'path'))
+    assert [path.replace(str(tmp_path), '') for path in libraries.candidates('nvrtc')] == [
+        f'/{name}/lib64/libnvrtc.so.12' for name in ('path', 'home', 'usual')] + [
+            'libnvrtc.so.13', 'libnvrtc.so.12']
+
+
+def test_nvrtc_that_is_missing_says_what_to_install(nothing_installed, monkeypatch):
+    monkeypatch.setitem(libraries.LIBRARIES, 'nvrtc',
+                        libraries.Library((99,), 'a wheel with a compiler'))
+    nvrtc.library.cache_clear()
+    with pytest.raises(DeviceError, match='nvrtc: .*pip install a wheel with a compiler'):
+        nvrtc.library()
 
 
 def test_a_function_that_is_missing_is_named():
