@@ -153,11 +153,6 @@ def is_capturing():
     return bool(import_cupy().cuda.runtime.streamIsCapturing(stream_address(None)))
 
 
-def is_capturing():
-    """Return whether a graph is being captured on CuPy's current stream."""
-    return bool(import_cupy().cuda.runtime.streamIsCapturing(stream_address(None)))
-
-
 _workspaces = {}
 _lock = threading.Lock()
 
