@@ -8,7 +8,27 @@ from minichain.backend import get_array_module, get_device_from_array
 from minichain.cpu import onednn, onednn_functions
 from minichain.errors import InvalidArgument
 from minichain.functions.windows import reduce_windows, slide, spread_windows
+from minichain.gpu import pooling as by_kernels
+from minichain.gpu.dispatch import fused
 from minichain.type_check import expect_float, expect_ndim
+
+
+@fused(by_kernels.mean_of_windows, accepts=by_kernels.are_means)
+def mean_of_windows(x, windows, divisor):
+    """Return sums over the windows of an array, divided by ``divisor`` as of LinearPooling."""
+    return _divided(reduce_windows(get_array_module(x).add, x, windows, 0), divisor)
+
+
+@fused(by_kernels.mean_gradient, accepts=by_kernels.are_means)
+def mean_gradient(gy, windows, divisor):
+    """Return the gradient of x, given that of y = mean_of_windows(x, windows, divisor)."""
+    return spread_windows(_divided(gy, divisor), windows)
+
+
+def _divided(y, divisor):
+    if isinstance(divisor, np.ndarray):
+        divisor = get_device_from_array(y).send(divisor.astype(y.dtype))
+    return y if divisor is None else y / divisor
 
 
 class LinearPooling(Primitive):
@@ -20,23 +40,19 @@ class LinearPooling(Primitive):
 
     def forward(self, arrays):
         x, = arrays
-        divisor = self.divisor
-        if isinstance(divisor, np.ndarray):
-            divisor = get_device_from_array(x).send(divisor.astype(x.dtype))
         wide = x.astype('float32') if x.dtype == 'float16' else x
-        return self.compute(wide, divisor).astype(x.dtype, copy=False),
+        return self.compute(wide).astype(x.dtype, copy=False),
 
 
 class AveragePooling(LinearPooling):
     """x (N, C, *size) -> (N, C, *out): sum over the window, divided."""
 
-    def compute(self, x, divisor):
+    def compute(self, x):
         if self.is_mean:
             y = onednn.attempt(onednn_functions.mean_windows, (x,), self.windows)
             if y is not None:
                 return y
-        y = reduce_windows(get_array_module(x).add, x, self.windows, 0)
-        return y if divisor is None else y / divisor
+        return mean_of_windows(x, self.windows, self.divisor)
 
     def backward(self, indexes, grads):
         return Unpooling(self.windows, self.divisor).apply(grads)
@@ -45,12 +61,12 @@ class AveragePooling(LinearPooling):
 class Unpooling(LinearPooling):
     """y (N, C, *out) -> (N, C, *size): divided, then added to all that its window sees."""
 
-    def compute(self, y, divisor):
+    def compute(self, y):
         if self.is_mean:
             x = onednn.attempt(onednn_functions.mean_windows_gradient, (y,), self.windows)
             if x is not None:
                 return x
-        return spread_windows(y if divisor is None else y / divisor, self.windows)
+        return mean_gradient(y, self.windows, self.divisor)
 
     def backward(self, indexes, grads):
         return AveragePooling(self.windows, self.divisor).apply(grads)

@@ -7,6 +7,8 @@ from minichain.configuration import thread_state
 from minichain.cpu import onednn, onednn_functions
 from minichain.errors import InvalidArgument, InvalidType
 from minichain.functions.windows import Windows, reduce_windows
+from minichain.gpu import lrn as by_kernels
+from minichain.gpu.dispatch import fused
 from minichain.type_check import expect_float
 
 
@@ -51,6 +53,30 @@ class InversePower(Primitive):
         return grads[0] * InversePower(self.exponent + 1).apply((x,))[0] * -self.exponent,
 
 
+@fused(by_kernels.normalize, accepts=by_kernels.fits)
+def normalize(x, n, k, alpha, beta):
+    """Return the result for an array; arguments as of :func:`local_response_normalization`."""
+    strength = SumNeighbours(n).forward((x * x,))[0]
+    strength *= alpha
+    strength += k
+    y = InversePower(beta).forward((strength,))[0]
+    y *= x
+    return y
+
+
+@fused(by_kernels.gradient, accepts=by_kernels.fits)
+def gradient(x, gy, n, k, alpha, beta):
+    """Return the gradient of an array x, given that of y = normalize(x, n, k, alpha, beta)."""
+    return _gradient(x, gy, n, k, alpha, beta, lambda function, x: function.forward((x,))[0])
+
+
+def _gradient(x, gy, n, k, alpha, beta, call):
+    strength = call(SumNeighbours(n), x * x) * alpha + k
+    scale = call(InversePower(beta), strength)
+    inner = call(SumNeighbours(n), gy * x * scale / strength)
+    return gy * scale - x * inner * (2 * alpha * beta)
+
+
 class LocalResponseNormalization(Primitive):
     def __init__(self, n, k, alpha, beta):
         self.n, self.k, self.alpha, self.beta = n, k, alpha, beta
@@ -64,30 +90,20 @@ class LocalResponseNormalization(Primitive):
 
     def forward(self, arrays):
         self.retain_inputs((0,))
-        y = onednn.attempt(onednn_functions.normalize, arrays, self.n, self.k, self.alpha,
-                           self.beta)
-        if y is not None:
-            return y,
-        x = _wide(arrays[0])
-        strength = SumNeighbours(self.n).forward((x * x,))[0]
-        strength *= self.alpha
-        strength += self.k
-        y = InversePower(self.beta).forward((strength,))[0]
-        y *= x
-        return y.astype(arrays[0].dtype, copy=False),
+        numbers = self.n, self.k, self.alpha, self.beta
+        y = onednn.attempt(onednn_functions.normalize, arrays, *numbers)
+        if y is None:
+            y = normalize(_wide(arrays[0]), *numbers).astype(arrays[0].dtype, copy=False)
+        return y,
 
     def backward(self, indexes, grads):
-        if thread_state.on_arrays:
-            x, = self.get_retained_inputs()
-            gx = onednn.attempt(onednn_functions.normalize_gradient, (x, grads[0]), self.n, self.k,
-                                self.alpha, self.beta)
-            if gx is not None:
-                return gx,
-        x, gy = _wide(self.get_retained_inputs()[0]), _wide(grads[0])
-        strength = SumNeighbours(self.n).apply((x * x,))[0] * self.alpha + self.k
-        scale = InversePower(self.beta).apply((strength,))[0]
-        inner = SumNeighbours(self.n).apply((gy * x * scale / strength,))[0]
-        return gy * scale - x * inner * (2 * self.alpha * self.beta),
+        numbers = self.n, self.k, self.alpha, self.beta
+        operands = self.get_retained_inputs()[0], grads[0]
+        if not thread_state.on_arrays:
+            return _gradient(*map(_wide, operands), *numbers,
+                             lambda function, x: function.apply((x,))[0]),
+        gx = onednn.attempt(onednn_functions.normalize_gradient, operands, *numbers)
+        return gradient(*map(_wide, operands), *numbers) if gx is None else gx,
 
 
 def _wide(x):

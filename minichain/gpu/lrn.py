@@ -4,9 +4,10 @@ Images are (N, C, ...), or (N, ..., C) with ``channels_last``; float32 or bfloat
 """
 import math
 
+from minichain.backend import get_array_module
 from minichain.errors import InvalidArgument
 from minichain.gpu.grids import planes
-from minichain.gpu.launcher import kernel, storage
+from minichain.gpu.launcher import BLOCK, kernel, storage
 
 WALK = 16            # channels that a thread takes, where they do not lie side by side
 MOST_SHARED = 48 * 1024
@@ -46,3 +47,25 @@ def lrn_backward(x, gy, gx, n=5, k=2, alpha=1e-4, beta=.75, channels_last=False)
         InvalidArgument: as :func:`lrn_forward`; or ``n`` is above 47.
     """
     launch('lrn_backward', x, (gy, gx), n, k, alpha, beta, channels_last, 1)
+
+
+def fits(x, *arguments):
+    """Return whether :func:`normalize` and :func:`gradient` take these arguments."""
+    n = arguments[-4]
+    return BLOCK * (2 * (n // 2) + 1) * 4 <= MOST_SHARED
+
+
+def normalize(x, n, k, alpha, beta):
+    """Compute what the function of this name in functions/local_response_normalization.py does."""
+    x = get_array_module(x).ascontiguousarray(x)
+    y = get_array_module(x).empty(x.shape, x.dtype)
+    lrn_forward(x, y, n, k, alpha, beta)
+    return y
+
+
+def gradient(x, gy, n, k, alpha, beta):
+    """Compute what the function of this name in functions/local_response_normalization.py does."""
+    xp = get_array_module(x)
+    gx = xp.empty(x.shape, x.dtype)
+    lrn_backward(xp.ascontiguousarray(x), xp.ascontiguousarray(gy), gx, n, k, alpha, beta)
+    return gx

@@ -4,6 +4,10 @@ Images are (N, C, H, W), or (N, H, W, C) with ``channels_last``; float32 or bflo
 ``stride`` and ``pad`` are pairs of ints. How many windows there are, the shapes of outputs say:
 windows may reach beyond the padding. No sum depends on the order of threads.
 """
+import functools
+
+import numpy as np
+
 from minichain.backend import get_array_module
 from minichain.gpu.grids import planes
 from minichain.gpu.launcher import kernel, storage
@@ -82,4 +86,48 @@ def max_gradient(gy, x, y, windows):
     geometry = windows.ksize, windows.stride, windows.pad
     max_pooling_forward(xp.ascontiguousarray(x), xp.empty_like(y), winners, *geometry)
     max_pooling_backward(xp.ascontiguousarray(gy), winners, gx, *geometry)
+    return gx
+
+
+@functools.lru_cache(1024)
+def counts(windows, counts_padding):
+    """Return how many places of each window a mean is taken over, NumPy array (OH, OW)."""
+    axes = []
+    for size, k, s, p, _, out in zip(*windows):
+        margin = p if counts_padding else 0
+        begin = np.arange(out) * s - p
+        axes.append(np.minimum(begin + k, size + margin) - np.maximum(begin, -margin))
+    return np.maximum(np.maximum(axes[0], 0)[:, None] * np.maximum(axes[1], 0), 1)
+
+
+def counts_padding(windows, divisor):
+    """Return whether means with a divisor count the padding; None: they are of another kind.
+
+    Args:
+        divisor: a number, or a NumPy array (OH, OW).
+    """
+    return next((kind for kind in (False, True) if (counts(windows, kind) == divisor).all()), None)
+
+
+def are_means(x, windows, divisor):
+    """Return whether :func:`mean_of_windows` and :func:`mean_gradient` take these arguments."""
+    return (are_images(x, windows) and divisor is not None
+            and counts_padding(windows, divisor) is not None)
+
+
+def mean_of_windows(x, windows, divisor):
+    """Compute what the function of this name in functions/average_pooling.py does."""
+    xp = get_array_module(x)
+    y = xp.empty((*x.shape[:2], *windows.out), x.dtype)
+    average_pooling_forward(xp.ascontiguousarray(x), y, windows.ksize, windows.stride, windows.pad,
+                            counts_padding(windows, divisor))
+    return y
+
+
+def mean_gradient(gy, windows, divisor):
+    """Compute what the function of this name in functions/average_pooling.py does."""
+    xp = get_array_module(gy)
+    gx = xp.empty((*gy.shape[:2], *windows.size), gy.dtype)
+    average_pooling_backward(xp.ascontiguousarray(gy), gx, windows.ksize, windows.stride,
+                             windows.pad, counts_padding(windows, divisor))
     return gx

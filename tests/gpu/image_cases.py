@@ -23,6 +23,8 @@ def of_convolution():
                normal(shape[0], O, *windows.out), windows, groups)
 
 
+MEANS = [(slide('test', (7, 6), ksize, stride), ksize[0] * ksize[1])   # others: test_images.py
+         for ksize, stride in (((2, 2), 2), ((7, 6), 1), ((2, 3), (3, 1)))]
 CONVOLUTIONS = list(of_convolution())
 CASES = {
     'convolution_arrays.convolve': [
@@ -35,4 +37,15 @@ CASES = {
         for bias in (normal(x.shape[1]), None)],
     'convolution_arrays.convolve_weight': [
         ((x, y, windows, groups), None) for x, _, _, y, windows, groups in CONVOLUTIONS],
+    'average_pooling.mean_of_windows': [
+        ((x, *how), None) for how in MEANS
+        for x in (normal(2, 3, 7, 6), normal(2, 3, 6, 7)[:, ::-1].swapaxes(2, 3))],
+    'average_pooling.mean_gradient': [((normal(2, 3, *how[0].out), *how), None) for how in MEANS],
+    'local_response_normalization.normalize': [
+        ((normal(*shape), n, 1.5, .3, beta), None) for n, beta in ((5, .75), (4, .5), (1, 1.2))
+        for shape in ((2, 7, 3, 2), (3, 4), (2, 19, 5))],
+    'local_response_normalization.gradient': [
+        ((normal(*shape), normal(*shape), n, 1.5, .3, beta), None)
+        for n, beta in ((5, .75), (4, .5), (1, 1.2))
+        for shape in ((2, 7, 3, 2), (3, 4), (2, 19, 5))],
 }
