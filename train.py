@@ -53,6 +53,7 @@ from minichain.text import TOKENIZERS, get_tokenizer
 from minichain.training_log import TrainingLog
 from minichain.vocabulary import Vocabulary
 from models.caption_generator import INJECT, CaptionGenerator
+from weights import registry
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 SCENE_TOKENIZERS = {'en': 'words', 'ja': 'characters'}
@@ -125,7 +126,9 @@ an error, 130 after Ctrl-C or a polite kill, which leaves a snapshot.
     add('--strict', action='store_true', help='a captioned image that is missing or broken is an '
                                               'error; otherwise it is left out with a warning')
     add('--language', choices=tuple(SCENE_TOKENIZERS), help='of the drawn scenes (default: en)')
-    add('--weights', help='the CNN, a .caffemodel (default for scenes: the bundled one)')
+    add('--weights', help='the CNN, a .caffemodel (default for scenes: the bundled one); of a '
+                          'public one, as `python -m weights list` shows, it is known how images '
+                          'are prepared')
     add('--prototxt', help="the CNN's structure, where the .caffemodel does not hold it")
     add('--layer', help='the blob whose values are the image features (default: fc7, else the '
                         'last that fits); maps are averaged over positions')
@@ -445,7 +448,8 @@ def work(options, before, resumes, device, communicator):
         before: (arrays, state) of the snapshot that is in the result folder, or None.
         resumes: whether to go on from it even if the run was finished.
     """
-    encoder = ImageEncoder(options.weights, options.prototxt, options.layer, device)
+    encoder = ImageEncoder(options.weights, options.prototxt, options.layer, device,
+                           registered=registry.identify(options.weights))
     data = load_captions(options)
     training_report.print_data(data)
     with communicator.rank_0_first():       # the others find the features in the cache

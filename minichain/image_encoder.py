@@ -35,8 +35,13 @@ class ImageEncoder:
             InnerProduct precedes it (SqueezeNet's 'pool10').
         device: where it computes, as in ``get_device``.
         preprocessing: minichain.image.Preprocessing; None takes what the files say.
+        registered: what is known of these weights, with `name` and `preprocessing` (maybe None),
+            such as weights.registry.Entry. For an input of its size that counts more than what
+            the files hint at, and less than a line `# preprocessing:` in them. None: they are no
+            public ones.
     Attributes:
         layer, preprocessing: as settled.
+        preparation: str, the preprocessing in words, and who says that it is this one.
         description: dict for JSON: weights, prototxt (absolute paths, prototxt may be None),
             sha256, prototxt_sha256 (of both files), layer, preprocessing.
         key: the description without the paths: what features depend on, for a feature cache.
@@ -47,18 +52,20 @@ class ImageEncoder:
         DeviceError: there is no such device.
     """
 
-    def __init__(self, weights, prototxt=None, layer=None, device='cpu', preprocessing=None):
+    def __init__(self, weights, prototxt=None, layer=None, device='cpu', preprocessing=None,
+                 registered=None):
         self.device = backend.get_device(device)
         if prototxt is None:
             prototxt = find_prototxt(weights)
         prototxt = prototxt or None
         self.net = minichain.caffe.load(weights, prototxt)
-        self.preprocessing = preprocessing or self.net.preprocessing
+        self.preprocessing, who = settle_preprocessing(self.net, preprocessing, registered)
         if self.preprocessing is None:
             raise DataError(
                 f'{self.net.source}: how to prepare images is not known. Put a line like this at '
                 'the top of the .prototxt and name it with --prototxt: # preprocessing: '
                 '{"size": [224, 224], "channels": "BGR", "mean": [104, 117, 123]}')
+        self.preparation = f'{describe_preprocessing(self.preprocessing)}; {who}'
         self.layer = find_layer(weights, prototxt, self.net.blob_names) if layer is None else layer
         if self.layer not in self.net.blob_names or self.layer in self.net.input_names:
             computed = [name for name in self.net.blob_names if name not in self.net.input_names]
@@ -128,6 +135,33 @@ class ImageEncoder:
             raise NotFinite(f'{self.net.source}: layer {self.layer!r} gives values that are not '
                             'finite. Check the weights and the preprocessing')
         return features
+
+
+def settle_preprocessing(net, preprocessing, registered):
+    """Return (Preprocessing or None, who says so), by the arguments of :class:`ImageEncoder`."""
+    if preprocessing is not None:
+        return preprocessing, 'as it was named'
+    if net.preprocessing_origin == 'line':
+        return net.preprocessing, f'as {net.source} says'
+    published = registered and registered.preprocessing
+    if published and (net.preprocessing is None or net.preprocessing.size == published.size):
+        return published, f'as published for {registered.name}'
+    if net.preprocessing_origin == 'transform_param':
+        return net.preprocessing, f'as a transform_param in {net.source} says'
+    return net.preprocessing, (
+        'a guess, the custom of ImageNet: neither the files say it nor the registry of public '
+        'weights for this input. A line "# preprocessing:" at the top of the prototxt would')
+
+
+def describe_preprocessing(preprocessing):
+    """Return a Preprocessing in words, such as '227 x 227 BGR, crop, mean 104 117 123'."""
+    def numbers(name):
+        values = getattr(preprocessing, name)
+        return [] if values is None else [f'{name} ' + ' '.join(f'{v:g}' for v in values)]
+    size = ' x '.join(map(str, preprocessing.size))
+    scale = [] if preprocessing.scale == 1 else [f'scale {preprocessing.scale:g}']
+    return ', '.join([f'{size} {preprocessing.channels}', preprocessing.resize, *numbers('mean'),
+                      *scale, *numbers('std')])
 
 
 def find_prototxt(weights):

@@ -23,6 +23,7 @@ def print_model(model, encoder, device):
     print(f'model    {model.count_params():,} parameters trained: '
           f'{", ".join(path for path, _ in model.namedparams())}')
     print(f'frozen   {encoder.description["weights"]}, layer {encoder.description["layer"]}')
+    print(f'images   {encoder.preparation}')
     print(f'device   {device.name}, float32')
 
 

@@ -2,6 +2,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -102,6 +103,60 @@ def test_a_layer_that_is_not_there_is_refused_with_those_that_are(cnn):
         ImageEncoder(cnn, layer='fc6')
     with pytest.raises(InvalidArgument, match="no layer 'data'"):
         ImageEncoder(cnn, layer='data')
+
+
+def public(preprocessing):
+    return SimpleNamespace(name='tiny_net', preprocessing=preprocessing)
+
+
+def test_public_weights_are_prepared_for_as_published_where_the_files_do_not_say_it(tmp_path):
+    cnn = write_cnn(tmp_path, preprocessing=None)
+    published = Preprocessing((4, 6), 'RGB', (1., 2.5, 3.), resize='crop', resize_to=9,
+                              std=(2., 2., 2.))
+    encoder = ImageEncoder(cnn, registered=public(published))
+    assert encoder.preprocessing == published
+    assert encoder.preparation == ('4 x 6 RGB, crop, mean 1 2.5 3, std 2 2 2; as published for '
+                                   'tiny_net')
+    assert encoder.description['preprocessing'] == published.to_dict()
+    with pytest.raises(DataError, match='how to prepare images is not known'):
+        ImageEncoder(cnn, registered=public(None))
+
+
+def test_a_line_in_the_prototxt_and_an_argument_count_more_than_what_is_published(cnn):
+    published = Preprocessing((4, 6), 'RGB')
+    encoder = ImageEncoder(cnn, registered=public(published))
+    assert encoder.preprocessing == PREPROCESSING
+    assert encoder.preparation == ('4 x 6 BGR, warp, mean 104 117 123, scale 0.01; as '
+                                   f'{os.path.splitext(cnn)[0]}.prototxt says')
+    named = ImageEncoder(cnn, preprocessing=Preprocessing((4, 6), 'BGR'),
+                         registered=public(published))
+    assert named.preparation == '4 x 6 BGR, warp; as it was named'
+
+
+def test_a_transform_param_counts_less_than_what_is_published(tmp_path):
+    cnn = write_cnn(tmp_path, preprocessing=None)
+    prototxt = tmp_path / 'tiny.prototxt'
+    prototxt.write_text(prototxt.read_text().replace(
+        'type: "Convolution"', 'type: "Convolution" transform_param { scale: 0.5 }', 1))
+    encoder = ImageEncoder(cnn)
+    assert encoder.preprocessing == Preprocessing((4, 6), 'BGR', scale=.5)
+    assert 'as a transform_param in' in encoder.preparation
+    published = Preprocessing((4, 6), 'RGB')
+    assert ImageEncoder(cnn, registered=public(published)).preprocessing == published
+
+
+def test_a_guess_is_called_one_and_other_inputs_are_not_those_of_the_published_network(tmp_path):
+    W, b = weights()['conv1']
+    save(tmp_path / 'a.caffemodel', tmp_path / 'a.prototxt',
+         [layer('fc7', 'Convolution', 'data', blobs=(W, b),
+                convolution_param={'num_output': 4, 'kernel_size': [1]})], (1, 3, 227, 227))
+    for registered in (None, public(None), public(Preprocessing((224, 224), 'RGB'))):
+        encoder = ImageEncoder(tmp_path / 'a.caffemodel', registered=registered)
+        assert encoder.preprocessing == Preprocessing((227, 227), 'BGR', (104, 117, 123))
+        assert encoder.preparation.startswith('227 x 227 BGR, warp, mean 104 117 123; a guess')
+    published = Preprocessing((227, 227), 'RGB')
+    assert ImageEncoder(tmp_path / 'a.caffemodel',
+                        registered=public(published)).preprocessing == published
 
 
 def test_a_network_that_does_not_say_how_to_prepare_images_is_refused(tmp_path):

@@ -20,9 +20,12 @@ from minichain.caffe.writer import save as save_caffe
 from minichain.datasets import scenes
 from minichain.errors import FileError
 from minichain.folder_lock import held
+from minichain.image import Preprocessing
+from minichain.image_encoder import sha256_of
 from tests import strict_cupy
 from tests.tiny_captions import arguments, run, start, wait, write_data
 from tests.tiny_result import PREPROCESSING, inner_product, layer, weights, write_cnn
+from weights import registry
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / 'shared' / 'data'
@@ -395,6 +398,27 @@ def test_a_run_that_was_killed_before_its_first_snapshot_may_begin_again(tmp_pat
     (tmp_path / 'out' / 'log.jsonl').write_text('{"config"')
     assert run(*argv) == 0
     assert load(tmp_path / 'out')[1]['iteration'] == 1
+
+
+def test_public_weights_are_recognised_whatever_their_name_and_it_is_said(
+        tmp_path, capfd, monkeypatch):
+    argv = arguments(tmp_path, '--epochs', '1')
+    public = Preprocessing((4, 6), 'RGB', (9., 9., 9.))
+    cnn = write_cnn(tmp_path, preprocessing=None)
+    entry = {'name': 'tiny_net', 'file': 'another.caffemodel', 'network': 'Tiny',
+             'format': 'caffemodel', 'origin': 'made here', 'sources': {},
+             'size': cnn.stat().st_size, 'sha256': sha256_of(cnn),
+             'preprocessing': public.to_dict()}
+    (tmp_path / 'registry.json').write_text(json.dumps({'sources': {}, 'files': [entry]}))
+    monkeypatch.setattr(registry.load, '__defaults__', (tmp_path / 'registry.json',))
+    assert run(*argv) == 0
+    assert 'images   4 x 6 RGB, warp, mean 9 9 9; as published for tiny_net\n' in (
+        capfd.readouterr().out)
+    config = json.loads((tmp_path / 'out' / 'config.json').read_text())
+    assert config['encoder']['preprocessing'] == public.to_dict()
+    (tmp_path / 'registry.json').write_text(json.dumps({'sources': {}, 'files': []}))
+    assert 'how to prepare images is not known' in error_of(capfd, *argv, '--out',
+                                                            str(tmp_path / 'other'))
 
 
 # Bad input ---------------------------------------------------------------------------------------

@@ -62,6 +62,9 @@ class CaffeFunction(Chain):
     Attributes:
         preprocessing: minichain.image.Preprocessing that `prepare` applies; None if the files
             say too little. It may be set.
+        preprocessing_origin: where the files say that: 'line', the line `# preprocessing:` of the
+            prototxt, 'transform_param', or 'custom': nowhere, it is what most networks of Caffe
+            for inputs of this size take; None where nothing is known.
         input_names: names of the blobs that no layer computes.
         blob_names: names of all blobs, in the order of computation.
         unusable: dict, name of a layer that cannot be used -> why; without strict=False none.
@@ -76,6 +79,7 @@ class CaffeFunction(Chain):
         super().__init__()
         network = read_network(caffemodel, prototxt)
         self.preprocessing, self.source = network.preprocessing, network.source
+        self.preprocessing_origin = network.preprocessing_origin
         self._steps, problems, shared = [], [], {}
         self.input_names = self.blob_names = ()     # before layers, which may be called so
         for index, layer in enumerate(network.layers):

@@ -42,6 +42,8 @@ CONTROL = bytes(set(range(32)) - set(WHITESPACE))
 IMAGENET_MEAN = (104.0, 117.0, 123.0)
 IMAGENET_SIDES = range(200, 321)
 PREPROCESSING_MARK = '# preprocessing:'
+# Where a preprocessing was read: in that line, in a layer, nowhere.
+ORIGINS = ('line', 'transform_param', 'custom')
 
 
 class Network:
@@ -52,12 +54,14 @@ class Network:
         layers: Messages of kind LayerParameter in the file's order, weights in `blobs`; inputs are
             layers of type Input.
         preprocessing: minichain.image.Preprocessing, or None where nothing is known.
+        preprocessing_origin: where that was read, one of ORIGINS, or None.
         source: the file that named the layers, for messages.
     """
 
-    def __init__(self, name, layers, preprocessing, source):
+    def __init__(self, name, layers, preprocessing, origin, source):
         self.name, self.layers = name, layers
-        self.preprocessing, self.source = preprocessing, source
+        self.preprocessing, self.preprocessing_origin = preprocessing, origin
+        self.source = source
 
 
 def read_network(caffemodel, prototxt=None):
@@ -92,8 +96,8 @@ def read_network(caffemodel, prototxt=None):
               if is_included(layer, state.level, set(state.stage), source)]
     # What the test phase does counts first, then training, then what a caffemodel remembers.
     transforms = [layer.transform_param for layer in (*layers, *described, *trained)]
-    preprocessing = find_preprocessing(comment, transforms, layers, source)
-    return Network(model.name, layers, preprocessing, os.fspath(source))
+    preprocessing, origin = find_preprocessing(comment, transforms, layers, source)
+    return Network(model.name, layers, preprocessing, origin, os.fspath(source))
 
 
 def read_message(path, weights_only=False):
@@ -204,16 +208,20 @@ def find_input_shape(layers):
 
 
 def find_preprocessing(comment, transforms, layers, source):
-    """What the files say about the preparation of images, else Caffe's custom.
+    """What the files say about the preparation of images, else Caffe's custom, and its origin.
 
     In this order: a line `# preprocessing: {...}` of the prototxt (JSON of `Preprocessing`); the
     `transform_param` of a data layer; for squares of three channels and about ImageNet's size BGR
     in 0..255 minus (104, 117, 123). The size is that of the input, to which the whole image is
     warped. None where the files say too little, which is safer than a guess.
+
+    Returns:
+        (Preprocessing, one of ORIGINS), or (None, None).
     """
+    origin = 'transform_param'
     if comment is not None:
         try:
-            return Preprocessing.from_dict(json.loads(comment))
+            return Preprocessing.from_dict(json.loads(comment)), 'line'
         except (ValueError, RecursionError) as error:
             raise DataError(f'{source}: the line "{PREPROCESSING_MARK}" is damaged: '
                             f'{error}') from error
@@ -226,10 +234,10 @@ def find_preprocessing(comment, transforms, layers, source):
         mean *= channels
     elif not mean and 'scale' not in transform:
         if channels != 3 or size[0] != size[1] or size[0] not in IMAGENET_SIDES:
-            return None
-        mean = IMAGENET_MEAN
+            return None, None
+        mean, origin = IMAGENET_MEAN, 'custom'
     try:
         return Preprocessing(size, {1: 'grey', 3: 'BGR'}.get(channels), mean or None,
-                             transform.scale)
+                             transform.scale), origin
     except InvalidArgument:
-        return None     # no size known, or one that no image has
+        return None, None   # no size known, or one that no image has
