@@ -1,22 +1,52 @@
-"""Optimizer hooks: what is done to gradients before an update. Give them to ``add_hook``."""
+"""Optimizer hooks: what is done to gradients before an update. Give them to ``add_hook``.
+
+Those with ``dials``, a tuple as of update rules, can be part of a captured step: what they do is
+done on the device, their numbers are constants, and they do not look at ``t``.
+"""
 import math
 
 import numpy as np
 
 from minichain import backend
 from minichain.errors import InvalidArgument, NotFinite
+from minichain.gpu import optimizers as by_kernels
+from minichain.gpu.dispatch import fused
 from minichain.optimizer import non_finite_gradients
 
 BLOCK = 1 << 16   # numbers; they stay in the cache
 
 
-def _squared_norm(array):
+@fused(by_kernels.squared_norm)
+def squared_norm(array):
     """Return the sum of squares as an array without axes, on the array's device."""
     flat = array.ravel()
     if flat.dtype == np.float16:
         flat = flat.astype(np.float32)
     with np.errstate(over='ignore', invalid='ignore'):   # the callers look at the result
         return backend.get_array_module(array).dot(flat, flat)
+
+
+@fused(by_kernels.clip, accepts=by_kernels.are_gradients)
+def clip(gradient, others, threshold):
+    """Scale gradients by one factor so that their common L2 norm is at most ``threshold``.
+
+    Args:
+        gradient: array of any shape, changed in place. others: list of more.
+        threshold: number.
+    Returns:
+        the norm before, without axes, on the device. NumPy arrays whose norm is not finite are
+        not changed; a device is not waited for, and there they become NaN or 0.
+    """
+    gradients, xp = [gradient, *others], backend.get_array_module(gradient)
+    with np.errstate(over='ignore'):
+        norm = xp.sqrt(sum(squared_norm(each) for each in gradients).astype(np.float64))
+    result = norm.astype(np.result_type(np.float32, *(each.dtype for each in gradients)))
+    if xp is np and not threshold < norm < math.inf:
+        return result
+    factor = xp.minimum(1, threshold / xp.maximum(norm, np.finfo(np.float64).tiny))
+    for each in gradients:
+        each *= factor.astype(each.dtype)
+    return result
 
 
 def _add_scaled(gradient, rate, array):
@@ -44,6 +74,7 @@ class WeightDecay:
     name = 'WeightDecay'
     call_for_each_param = True
     timing = 'pre'
+    dials = ()
 
     def __init__(self, rate):
         self.rate = rate
@@ -63,6 +94,7 @@ class Lasso:
     name = 'Lasso'
     call_for_each_param = True
     timing = 'pre'
+    dials = ()
 
     def __init__(self, rate):
         self.rate = rate
@@ -79,13 +111,15 @@ class GradientClipping:
         threshold: largest norm, above zero.
     Raises:
         InvalidArgument: a threshold that is not above zero.
-        NotFinite: at an update, a gradient with NaN or infinity.
+        NotFinite: at an update, a gradient with NaN or infinity. (A GPU is not waited for: there
+            the parameters become NaN.)
     Pascanu et al. 2013, "On the difficulty of training recurrent neural networks",
     arXiv:1211.5063.
     """
 
     name = 'GradientClipping'
     timing = 'pre'
+    dials = ()
 
     def __init__(self, threshold):
         if not threshold > 0:
@@ -94,14 +128,11 @@ class GradientClipping:
         self.threshold = threshold
 
     def __call__(self, optimizer):
-        params = [param for param in optimizer.target.params() if _has_gradient(param)]
-        with np.errstate(over='ignore'):
-            norm = math.sqrt(float(sum(_squared_norm(param.grad) for param in params)))
-        if not math.isfinite(norm):
-            self._refuse(optimizer.target, norm)
-        if norm > self.threshold:
-            for param in params:
-                param.grad *= self.threshold / norm
+        gradients = [param.grad for param in optimizer.target.params() if _has_gradient(param)]
+        if gradients:
+            norm = clip(gradients[0], gradients[1:], float(self.threshold))
+            if isinstance(norm, (np.ndarray, np.generic)) and not math.isfinite(norm):
+                self._refuse(optimizer.target, norm)
 
     def _refuse(self, target, norm):
         paths = non_finite_gradients(target)
@@ -118,6 +149,7 @@ class GradientHardClipping:
     name = 'GradientHardClipping'
     call_for_each_param = True
     timing = 'pre'
+    dials = ()
 
     def __init__(self, lower_bound, upper_bound):
         self.lower_bound, self.upper_bound = lower_bound, upper_bound
@@ -170,6 +202,7 @@ class GradientLARS:
     name = 'GradientLARS'
     call_for_each_param = True
     timing = 'pre'
+    dials = ()
 
     def __init__(self, threshold=.01, weight_decay=0., eps=1e-9):
         self.threshold, self.weight_decay, self.eps = threshold, weight_decay, eps
@@ -177,10 +210,11 @@ class GradientLARS:
     def __call__(self, rule, param):
         if not _has_gradient(param):
             return
-        x_norm, g_norm = (math.sqrt(float(_squared_norm(array)))
+        xp, threshold = param.xp, self.threshold
+        x_norm, g_norm = (xp.sqrt(squared_norm(array).astype(np.float64))
                           for array in (param.array, param.grad))
-        rate = 1.
-        if x_norm > self.threshold:
-            rate = x_norm / (self.eps + g_norm + self.weight_decay * x_norm)
+        scaled = self.eps + g_norm + self.weight_decay * x_norm
+        # What is not scaled has a divisor as well, for its quotient is computed and not looked at.
+        rate = xp.where(x_norm > threshold, x_norm / xp.where(x_norm > threshold, scaled, 1), 1)
         _add_scaled(param.grad, float(self.weight_decay), param.array)
-        param.grad *= rate
+        param.grad *= rate.astype(param.grad.dtype)

@@ -95,6 +95,8 @@ class UpdateRule:
         hyperparameters: values for this rule alone; None means the parent's.
     Attributes:
         defaults: dict of the hyperparameters and their default values.
+        dials: hyperparameters that may be set between two replays of a captured step, which
+            follows (see gpu/capture.py); None: nobody knows what a replay would do.
         hyperparam: the Hyperparameter of this rule.
         enabled: if False, :meth:`update` does nothing; set by ``link.disable_update()``.
         state: dict of what the rule remembers, None before the first update.
@@ -103,6 +105,7 @@ class UpdateRule:
     """
 
     defaults = {}
+    dials = None
     is_elementwise = False
 
     def __init__(self, parent_hyperparam=None, **hyperparameters):

@@ -3,6 +3,8 @@ from minichain.autograd import Primitive, as_result
 from minichain.backend import get_array_module
 from minichain.configuration import config
 from minichain.errors import InvalidArgument
+from minichain.gpu import dropout as by_kernels
+from minichain.gpu.dispatch import fused
 from minichain.type_check import expect_float, expect_shape
 
 
@@ -20,13 +22,18 @@ class Dropout(Primitive):
     def forward(self, arrays):
         x, = arrays
         if self.mask is None:
-            xp = get_array_module(x)
-            scale = x.dtype.type(1 / (1 - self.ratio))
-            self.mask = scale * (xp.random.rand(*x.shape) >= self.ratio)
+            self.mask = draw_mask(x, self.ratio)
         return x * self.mask,
 
     def backward(self, indexes, grads):
         return Dropout(self.ratio, self.mask).apply(grads)
+
+
+@fused(by_kernels.draw_mask, accepts=by_kernels.is_drawing)
+def draw_mask(x, ratio):
+    """Return the factors for ``x``: 0 with probability ``ratio``, else 1 / (1 - ratio)."""
+    scale = x.dtype.type(1 / (1 - ratio))
+    return scale * (get_array_module(x).random.rand(*x.shape) >= ratio)
 
 
 def dropout(x, ratio=.5, *, mask=None, return_mask=False):

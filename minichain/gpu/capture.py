@@ -6,37 +6,35 @@ that moment; a replay does exactly that again, without Python. So
 - batches are copied to where the recorded one lay, and results lie where the recorded ones did;
 - arrays that outlive a step (weights, an optimizer's state, batch statistics, h and c of truncated
   backpropagation) are written in place, never replaced;
-- numbers that change from step to step (learning rate, Adam's count of steps, the counter of
-  dropout, the threshold of clipping) live in device memory and are counted there, as
-  :mod:`minichain.gpu.optimizers` and :mod:`minichain.gpu.dropout` do. Python's are constants;
-  An optimizer that counts on the host stays outside: compile forward and backward, then call
-  its ``update()``, which finds the gradients in the parameters;
+- numbers that change from step to step live in device memory. The step size of the optimizers in
+  ``minichain.optimizers`` and what depends on their count of steps is brought there before each
+  replay (``host_numbers.py``), as are seed and count of dropout's draws. Other numbers of Python
+  are constants. An optimizer that counts on the host in another way stays outside: compile forward
+  and backward, then call its ``update()``, which finds the gradients in the parameters;
 - nothing is read back within a step, and nothing of the host's memory but the batch is read.
 
 ``state`` is what the last three are checked on.
 """
-import contextlib
-import gc
-import sys
-import threading
 import traceback
 import warnings
 
 import numpy as np
 
-from minichain.backend import import_cupy, is_array, to_cpu
+from minichain.backend import is_array, to_cpu
 from minichain.configuration import config
 from minichain.errors import DeviceError, InvalidType
 from minichain.gpu import step_state
-from minichain.gpu.memory import PrivatePool, with_one_retry
-from minichain.gpu.transfer import Transfer
+from minichain.gpu.dropout import Draws
+from minichain.gpu.host_numbers import gathering
+from minichain.gpu.recorders import recorder_for
 
 WARM_UPS = 2    # kernels are compiled, algorithms chosen, the optimizer's state made
 SWITCHES = ('precision', 'deterministic', 'kernels', 'train', 'enable_backprop', 'dtype')
+OWN = (__name__, 'minichain.gpu.recorders', 'minichain.gpu.simulator')
 FOREIGN = ('cupy', 'cupyx', 'cupy_backends', 'numpy', 'contextlib')   # no place to look for a bug
 
 
-def compile_step(update_fn, example, *, state=(), compare=None):
+def compile_step(update_fn, example, *, state=(), seed=0, compare=None):
     """Return a function that does what ``update_fn`` does, on a GPU by replaying a CUDA graph.
 
     ::
@@ -51,7 +49,7 @@ def compile_step(update_fn, example, *, state=(), compare=None):
     let lengths fall into few buckets.
 
     What cannot be captured runs as written from then on, after one RuntimeWarning that names the
-    operation. On the CPU everything runs as written.
+    operation. On the CPU everything runs as written. The device 'sim' records and replays too.
 
     Args:
         update_fn: function of one batch that returns arrays or Variables, or None, or a tuple,
@@ -62,13 +60,15 @@ def compile_step(update_fn, example, *, state=(), compare=None):
         state: links, optimizers, arrays, and dicts of arrays and numbers, whatever the step uses
             besides the batch. Before each replay it is compared with what was captured. If an
             array was replaced or a number set, a RuntimeWarning says so and the step is captured
-            anew. A step that itself does either is not captured.
+            anew. A step that itself does either is not captured. Step sizes of the optimizers of
+            ``minichain.optimizers`` may be set: replays follow them, and count ``t`` up.
+        seed: of what dropout draws in these steps; ``step.draws.seed(n)`` sets another.
         compare: None, or for debugging a tolerance: each replay is followed by the same step as
             written, from the same state, and results and state are compared. This is slow.
     Returns:
         :class:`CompiledStep`. Its results are overwritten by the next call; copy what is to last.
     """
-    return CompiledStep(update_fn, example, state, compare)
+    return CompiledStep(update_fn, example, state, seed, compare)
 
 
 class CompiledStep:
@@ -77,23 +77,17 @@ class CompiledStep:
     Attributes:
         reason: why steps run as written, None while they are captured.
         captures: number of captures so far.
+        draws: :class:`~minichain.gpu.dropout.Draws` that the steps' dropout draws from.
     """
 
-    def __init__(self, update_fn, example, state, compare):
+    def __init__(self, update_fn, example, state, seed, compare):
         self._update_fn, self._state, self._compare = update_fn, tuple(state), compare
         self._structure = _structure(example)
-        self._device = _gpu_of([*_leaves(example), *(
+        self._recorder = recorder_for([*_leaves(example), *(
             entry.value for entry in step_state.look(self._state))])
-        self.reason = 'there is no array on a GPU' if self._device is None else None
-        self.captures = 0
+        self.reason = 'there is no array on a GPU' if self._recorder is None else None
+        self.captures, self.draws = 0, Draws(seed)
         self._traces = {}
-        self._transfer = None
-        if self._device is not None:
-            cuda = import_cupy().cuda
-            with self._device:
-                # Not the null stream, which cannot be captured and waits for all others.
-                self._stream = cuda.Stream(non_blocking=True)
-                self._given, self._done = (cuda.Event(disable_timing=True) for _ in range(2))
 
     def __call__(self, batch):
         """Make one step, and return what ``update_fn`` returns, Variables as arrays.
@@ -105,53 +99,46 @@ class CompiledStep:
         if _structure(batch) != self._structure:
             raise InvalidType(f'compile_step: a batch as the example expected, '
                               f'{self._structure}; got {_structure(batch)}')
-        if self._device is None:
+        if self._recorder is None:
             return _results(self._update_fn(batch), on_cpu=True)
-        with self._device:
-            current = import_cupy().cuda.get_current_stream()
-            batch = self._on_gpu(batch)
+        with self._recorder.using_device():
+            if any(isinstance(leaf, np.ndarray) for leaf in _leaves(batch)):
+                batch = self._recorder.send(batch)
+            self.draws.next_step()
             if self.reason is None:
-                self._given.record(current)
-                self._stream.wait_event(self._given)
                 try:
-                    with self._stream:
+                    with self._recorder.using_stream():
                         return self._step(batch)
                 except _CannotCaptureError as error:
                     self._give_up(str(error))
-                finally:
-                    self._done.record(self._stream)
-                    current.wait_event(self._done)
-            return _results(self._update_fn(batch))
+            return self._run(batch)
 
-    def _on_gpu(self, batch):
-        if not any(isinstance(leaf, np.ndarray) for leaf in _leaves(batch)):
-            return batch
-        if self._transfer is None:
-            self._transfer = Transfer()
-        return self._transfer.send(batch)
+    def _run(self, batch):
+        with self.draws.using():
+            return _results(self._update_fn(batch))
 
     def _step(self, batch):
         key = (_key(batch), *(getattr(config, name) for name in SWITCHES))
         if key not in self._traces:
-            self._traces[key] = _Trace(f'step {len(self._traces)}', batch)
+            self._traces[key] = _Trace(f'step {len(self._traces)}', batch, self._recorder)
         trace = self._traces[key]
-        trace.fill(batch, self._stream)
+        trace.fill(batch)
         if trace.warm_ups < WARM_UPS:
             trace.warm_ups += 1
             with trace.pool.using():
-                return _results(self._update_fn(trace.inputs))
+                return self._run(trace.inputs)
         if trace.graph is not None:
             self._check(trace)
         if trace.graph is None:
             self._capture(trace)
         if self._compare is not None:
             return self._replay_and_compare(trace)
-        trace.replay(self._stream)
+        trace.replay()
         return trace.results
 
     def _check(self, trace):
         """Drop a graph in which an address or number is written that is no longer so."""
-        what = step_state.changed(trace.entries)
+        what = step_state.changed(trace.entries, (step_state.CONSTANT,))
         if what is None:
             return
         trace.restless = trace.restless + 1 if trace.replays < 2 else 0
@@ -164,8 +151,13 @@ class CompiledStep:
 
     def _capture(self, trace):
         entries = step_state.look(self._state)
+
+        def run():
+            with gathering() as trace.numbers:
+                return self._run(trace.inputs)
         try:
-            trace.graph, trace.results = with_one_retry(self._record, trace, entries)
+            trace.graph, trace.results = self._recorder.record(
+                trace.pool, lambda: step_state.put_back(entries), run)
         except Exception as error:
             step_state.put_back(entries)
             reason = f'{_place(error)}: {type(error).__name__}: {error}'
@@ -178,28 +170,10 @@ class CompiledStep:
                 f'{what} within the step, which a replay would not repeat. What a step leaves for '
                 'the next is written in place, on the device, or reset at its end')
         trace.entries, trace.replays = entries, 0
-        trace.left = [entry for entry in step_state.look(self._state) if not entry.checked]
-
-    def _record(self, trace, entries):
-        """Return the graph and the results of a step that is captured, not run."""
-        step_state.put_back(entries)   # what a first attempt left
-        gc.collect()
-        collects = gc.isenabled()
-        gc.disable()   # a destructor might use the stream
-        try:
-            with trace.pool.using(), _no_host_memory():
-                self._stream.begin_capture()
-                try:
-                    results = _results(self._update_fn(trace.inputs))
-                except BaseException:
-                    # It has to end in any case; CUDA may say again that it failed.
-                    with contextlib.suppress(Exception):
-                        self._stream.end_capture()
-                    raise
-                return self._stream.end_capture(), results
-        finally:
-            if collects:
-                gc.enable()
+        trace.counts = step_state.counted(entries)
+        trace.left = [entry for entry in step_state.look(self._state)
+                      if entry.kind == step_state.FREE]
+        step_state.put_back(entries, (step_state.COUNT,))   # it was not run; the replay counts
 
     def _give_up(self, reason):
         self.reason = reason
@@ -210,12 +184,14 @@ class CompiledStep:
     def _replay_and_compare(self, trace):
         arrays = step_state.arrays_of(trace.entries)
         before = {name: array.copy() for name, array in arrays.items()}
-        trace.replay(self._stream)
+        trace.replay()
         replayed = {**{name: array.copy() for name, array in arrays.items()},
                     **_named(trace.results, lambda array: array.copy())}
         for name, array in arrays.items():
             array[...] = before[name]
-        results = _results(self._update_fn(trace.inputs))
+        for entry, steps in trace.counts:
+            entry.write(entry.read() - steps)
+        results = self._run(trace.inputs)
         written = {**arrays, **_named(results)}
         for name, expected in written.items():
             difference = _difference(to_cpu(replayed[name]), to_cpu(expected))
@@ -224,7 +200,8 @@ class CompiledStep:
                                   f'as written by {difference:.2g} of its largest value, more '
                                   f'than {self._compare:.2g}; something that the step uses is '
                                   'neither in the batch nor in device memory')
-        step_state.put_back(trace.entries)
+        step_state.put_back(trace.entries, (step_state.CONSTANT,))
+        step_state.put_back(trace.left)
         return results
 
 
@@ -235,51 +212,30 @@ class _CannotCaptureError(Exception):
 class _Trace:
     """One step as captured, for one combination of shapes, dtypes and switches."""
 
-    def __init__(self, name, batch):
-        self.pool = PrivatePool(name)
-        self.graph = self.results = self.entries = self.left = None
+    def __init__(self, name, batch, recorder):
+        self._recorder, self.pool = recorder, recorder.pool(name)
+        self.graph = self.results = self.entries = self.left = self.counts = self.numbers = None
         self.warm_ups = self.replays = self.restless = 0
-        empty = import_cupy().empty
         with self.pool.using():
-            self.inputs = _map(lambda leaf: empty(leaf.shape, leaf.dtype) if is_array(leaf)
-                               else leaf, batch)
+            self.inputs = _map(lambda leaf: recorder.empty(leaf.shape, leaf.dtype)
+                               if is_array(leaf) else leaf, batch)
 
-    def fill(self, batch, stream):
-        """Copy a batch to where the graph reads it, on the current stream, ``stream``."""
+    def fill(self, batch):
+        """Copy a batch to where the graph reads it."""
         for target, source in zip(_leaves(self.inputs), _leaves(batch)):
             if is_array(source) and source.nbytes:
-                if source.flags.c_contiguous:
-                    target.data.copy_from_device_async(source.data, source.nbytes, stream)
-                else:
-                    target[...] = source
+                self._recorder.copy(target, source)
 
-    def replay(self, stream):
-        """Launch the graph; gradients are where it writes them, whoever replaced them since."""
+    def replay(self):
+        """Do what the step did, Python's part too: count, bring numbers, leave gradients where
+        they are written, whoever replaced them since."""
         self.replays += 1
-        self.graph.launch(stream)
+        for entry, steps in self.counts:
+            entry.write(entry.read() + steps)
+        self.numbers.refresh(
+            lambda array, contents: self._recorder.copy(array, self._recorder.send(contents)))
+        self._recorder.replay(self.graph)
         step_state.put_back(self.left)
-
-
-@contextlib.contextmanager
-def _no_host_memory():
-    """Refuse copies from the host, which a replay would make from memory that is gone.
-
-    CuPy makes them through pinned memory; another thread may go on. Afterwards pinned memory comes
-    from CuPy's default pool.
-    """
-    cupy = import_cupy()
-    thread, malloc = threading.get_ident(), cupy.get_default_pinned_memory_pool().malloc
-
-    def refuse(size):
-        if threading.get_ident() == thread:
-            raise DeviceError('an array of the host is copied to the GPU within the step; make it '
-                              'part of the batch, or send it once before')
-        return malloc(size)
-    cupy.cuda.set_pinned_memory_allocator(refuse)
-    try:
-        yield
-    finally:
-        cupy.cuda.set_pinned_memory_allocator(malloc)
 
 
 def _place(error):
@@ -291,17 +247,9 @@ def _place(error):
                 getattr(owner, 'label', None), str):
             function = f'{owner.label}.{name}'
         module = frame.f_globals.get('__name__', '?')
-        if module != __name__ and module.split('.')[0] not in FOREIGN:
+        if not module.startswith(OWN) and module.split('.')[0] not in FOREIGN:
             place = f'{module}.{name}, line {line}'
     return f'{function} ({place})' if function else place
-
-
-def _gpu_of(things):
-    cupy = sys.modules.get('cupy')
-    for thing in things:
-        if cupy is not None and isinstance(thing, cupy.ndarray):
-            return thing.device
-    return None
 
 
 def _map(function, tree):

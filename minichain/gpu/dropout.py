@@ -1,4 +1,8 @@
-"""Dropout whose random numbers are computed again in the backward pass: ``kernels/dropout.cu``."""
+"""Dropout whose random numbers are computed and not kept: see ``kernels/dropout.cu``."""
+import contextlib
+import threading
+
+from minichain.backend import get_array_module
 from minichain.errors import InvalidArgument
 from minichain.gpu.grids import flat
 from minichain.gpu.launcher import kernel, storage
@@ -32,3 +36,67 @@ def dropout(x, y, state, place, ratio):
 def dropout_next_step(state):
     """Let the next step draw other numbers."""
     kernel('dropout_next_step')(state, grid=1, block=1)
+
+
+class Draws:
+    """What the dropout of a step that is captured draws from, instead of CuPy's generator.
+
+    That one counts on the host; this one's seed and number of the step lie in device memory.
+
+    Args:
+        seed: int from 0 to 2^64 - 1.
+    """
+
+    def __init__(self, seed=0):
+        self._numbers, self._state, self.place = [seed, 0], None, 0
+
+    def seed(self, seed):
+        """Begin anew: after equal seeds equal numbers are drawn."""
+        self._numbers = [seed, 0]
+
+    def next_step(self):
+        """Let the next step draw other numbers. Not within the step: a replay is to see it."""
+        self._numbers[1] += 1
+        if self._state is not None:
+            self._write()
+
+    @contextlib.contextmanager
+    def using(self):
+        """Draw from here in a ``with`` block, which is one step."""
+        before, _current.draws, self.place = _current.draws, self, 0
+        try:
+            yield
+        finally:
+            _current.draws = before
+
+    def mask(self, x, ratio):
+        """Return 1 / (1 - ratio) or, with probability ``ratio``, 0 for each element of ``x``."""
+        xp = get_array_module(x)
+        if self._state is None:
+            self._state = new_dropout_state(xp, 0)
+            self._write()
+        y = xp.ones(x.shape, x.dtype)
+        dropout(y, y, self._state, self.place, ratio)
+        self.place += 1
+        return y
+
+    def _write(self):
+        for i, number in enumerate(self._numbers):
+            self._state[i] = number
+
+
+class _Current(threading.local):
+    draws = None
+
+
+_current = _Current()
+
+
+def is_drawing(x, ratio):
+    """Return whether a step draws from :class:`Draws` at this moment."""
+    return _current.draws is not None
+
+
+def draw_mask(x, ratio):
+    """Compute what the function of this name in functions/dropout.py does."""
+    return _current.draws.mask(x, ratio)

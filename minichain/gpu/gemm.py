@@ -10,6 +10,7 @@ from minichain.gpu.launcher import MACHINES
 from minichain.gpu.libraries import stream_address, workspace_of
 from minichain.gpu.precision import from_bfloat16, is_bfloat16, round_to_tf32, to_bfloat16
 from minichain.gpu.simulator import Simulator
+from minichain.gpu.simulator.tape import perform
 
 
 def gemm(a, b, out, *, trans_a=False, trans_b=False, alpha=1.0, beta=0.0, epilogue=None,
@@ -64,7 +65,7 @@ def gemm(a, b, out, *, trans_a=False, trans_b=False, alpha=1.0, beta=0.0, epilog
     memory = [_memory(x) for x in arrays]
     if all(x is None or isinstance(x, np.ndarray) for x in memory):
         describe(*memory, trans_a, trans_b, epilogue, 0)
-        specification(*memory[:3], trans_a, trans_b, alpha, beta, epilogue, *memory[3:])
+        perform(specification, *memory[:3], trans_a, trans_b, alpha, beta, epilogue, *memory[3:])
         return out
     device = _device(arrays)
     with device:

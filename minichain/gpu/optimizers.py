@@ -3,6 +3,8 @@
 ``x`` are the weights, ``g`` their gradients, (P,), float32; ``copy``, if given, (P,), bfloat16,
 gets the new weights rounded. ``factor``, (1,), float32, multiplies the gradients first.
 """
+import itertools
+
 import numpy as np
 
 from minichain.backend import get_array_module
@@ -26,9 +28,27 @@ def gradient_norm(g, sums, threshold, norm, factor):
         threshold: the largest norm allowed, (1,), float32; infinity: none is too large.
         norm, factor: filled, (1,), float32.
     """
+    gradient_squares(g, sums)
+    gradient_factor(sums, threshold, norm, factor)
+
+
+def gradient_squares(g, sums):
+    """Compute sums of squares of parts of ``g``, one for each of the ``norm_blocks(P)`` blocks."""
     kernel('gradient_squares')(g, sums, g.size, **flat(g.size, WIDTH))
-    kernel('gradient_factor')(sums, threshold, norm, factor, norm_blocks(g.size), grid=1,
-                              block=BLOCK)
+
+
+def gradient_factor(sums, threshold, norm, factor):
+    """Compute norm and factor, as :func:`gradient_norm` does, from any number of sums."""
+    kernel('gradient_factor')(sums, threshold, norm, factor, sums.size, grid=1, block=BLOCK)
+
+
+def scale_gradient(g, factor):
+    """Compute  g *= factor,  without reading ``g`` where the factor is 1.
+
+    Args:
+        g: (P,) or any shape, float32. factor: (1,), float32.
+    """
+    kernel('scale_gradient')(g, factor, g.size, **flat(g.size, WIDTH))
 
 
 def adam_rates(settings, step, rates, beta1=.9, beta2=.999):
@@ -79,16 +99,58 @@ def momentum_sgd(x, g, v, rate, factor, copy=None, momentum=.9):
     launch('momentum_sgd', (x, g, v, rate, factor), copy, momentum, count=x.size)
 
 
-def is_plain_adam(x, gx, m, v, vhat, alpha_t, bounds, h):
+def are_plain(x, gx, *others):
+    """Return whether arrays of one parameter lie as the kernels expect; they are float32."""
+    return all(array.dtype == np.float32 and (array is gx or array.flags.c_contiguous)
+               for array in (x, gx, *others) if hasattr(array, 'flags'))
+
+
+def is_plain_adam(x, gx, numbers, m, v, vhat, h):
     """Return whether :func:`adam_step` takes these arguments."""
-    return (vhat is None and bounds is None and gx.dtype == m.dtype == np.float32
-            and all(array.flags.c_contiguous for array in (x, m, v)))
+    return vhat is None and not h.adabound and are_plain(x, gx, m, v)
 
 
-def adam_step(x, gx, m, v, vhat, alpha_t, bounds, h):
-    """Compute what the function of this name in optimizers/adam.py does, of one parameter."""
+def are_gradients(gradient, others, threshold):
+    """Return whether :func:`clip` takes these arguments."""
+    return all(each.dtype == np.float32 and type(each) is type(gradient) for each in others)
+
+
+def squared_norm(x):
+    """Compute what the function of this name in optimizer_hooks.py does."""
     xp = get_array_module(x)
-    rates = xp.empty(2, np.float32)
-    rates[0], rates[1] = h.eta * alpha_t, 1 - h.eta * h.weight_decay_rate
-    adam(x, xp.ascontiguousarray(gx), m, v, rates, xp.ones(1, np.float32), beta1=h.beta1,
-         beta2=h.beta2, eps=h.eps)
+    sums = xp.empty(norm_blocks(x.size), np.float32)
+    gradient_squares(xp.ascontiguousarray(x), sums)
+    return sums.sum()
+
+
+def clip(gradient, others, threshold):
+    """Compute what the function of this name in optimizer_hooks.py does."""
+    xp, gradients = get_array_module(gradient), [gradient, *others]
+    counts = [norm_blocks(each.size) for each in gradients]
+    sums, (norm, factor) = xp.empty(sum(counts), np.float32), xp.empty((2, 1), np.float32)
+    for each, count, end in zip(gradients, counts, itertools.accumulate(counts)):
+        gradient_squares(xp.ascontiguousarray(each), sums[end - count:end])
+    gradient_factor(sums, xp.full(1, threshold, np.float32), norm, factor)
+    for each in gradients:
+        if each.flags.c_contiguous:
+            scale_gradient(each, factor)
+        else:
+            each *= factor
+    return norm[0]
+
+
+def adam_step(x, gx, numbers, m, v, vhat, h):
+    """Compute what the function of this name in optimizers/adam.py does, of one parameter."""
+    adam(x, get_array_module(x).ascontiguousarray(gx), m, v, numbers[:2], numbers[2:3],
+         beta1=h.beta1, beta2=h.beta2, eps=h.eps)
+
+
+def sgd_step(x, gx, numbers):
+    """Compute what the function of this name in optimizers/sgd.py does."""
+    sgd(x, get_array_module(x).ascontiguousarray(gx), numbers[:1], numbers[1:2])
+
+
+def momentum_sgd_step(x, gx, v, numbers, momentum):
+    """Compute what the function of this name in optimizers/momentum_sgd.py does."""
+    momentum_sgd(x, get_array_module(x).ascontiguousarray(gx), v, numbers[:1], numbers[1:2],
+                 momentum=momentum)

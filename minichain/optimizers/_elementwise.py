@@ -5,6 +5,7 @@ reads and writes main memory once and not ten times.
 """
 import numpy as np
 
+from minichain.gpu.host_numbers import HostNumbers
 from minichain.update_rule import UpdateRule
 
 BLOCK = 1 << 17   # numbers; a float32 block and its temporaries stay in the cache
@@ -13,6 +14,9 @@ FLUSH_EVERY = 64  # updates
 
 class ElementwiseRule(UpdateRule):
     """An update rule given by :meth:`step`.
+
+    What a step reads of ``dials`` and of ``t`` it gets by :meth:`numbers`: on a GPU from device
+    memory, so that a captured step can be replayed with others.
 
     Attributes:
         state_names: the arrays to remember, shaped like the parameter, zeros at first.
@@ -24,25 +28,36 @@ class ElementwiseRule(UpdateRule):
 
     is_elementwise = True
     state_names = decaying = ()
+    dials = ('lr',)
+
+    def __init__(self, parent_hyperparam=None, **hyperparameters):
+        super().__init__(parent_hyperparam, **hyperparameters)
+        self._on_device = HostNumbers()
+
+    def numbers(self):
+        """Return what depends on ``dials`` or on ``t``, the number of this update, as floats."""
+        return self.hyperparam.lr,
 
     def init_state(self, param):
         for name in self.state_names:
             self.state[name] = param.xp.zeros_like(param.array)
 
-    def step(self, xp, x, gx, **state):
+    def step(self, xp, x, gx, numbers, **state):
         """Change ``x`` and the state in place.
 
         Args:
             xp: array module.
             x, gx: parameter and gradient, or a part of each; same shape and dtype.
+            numbers: those of :meth:`numbers`; on a device an array, else floats.
             state: the same part of every array of the state, by name.
         """
         raise NotImplementedError(f'{type(self).__name__} does not say how to step')
 
     def update_core(self, param):
         x, gx, xp = param.array, param.grad, param.xp
+        numbers = self.numbers() if xp is np else self._on_device.on_device(self.numbers, x)
         if xp is not np or not all(a.flags.c_contiguous for a in (x, *self.state.values())):
-            self.step(xp, x, gx, **self.state)
+            self.step(xp, x, gx, numbers, **self.state)
             return
         # Flat, also because NumPy turns results of 0-d arrays into scalars.
         x, gx = x.reshape(-1), np.ascontiguousarray(gx).reshape(-1)
@@ -50,7 +65,7 @@ class ElementwiseRule(UpdateRule):
         flushed = self.decaying if self.t % FLUSH_EVERY == 0 else ()
         for start in range(0, x.size, BLOCK):
             part = slice(start, start + BLOCK)
-            self.step(xp, x[part], gx[part],
+            self.step(xp, x[part], gx[part], numbers,
                       **{name: array[part] for name, array in state.items()})
             for name in flushed:
                 flush(state[name][part])

@@ -8,8 +8,12 @@ class AdaDeltaRule(ElementwiseRule):
 
     defaults = {'rho': .95, 'eps': 1e-6}
     state_names = ('msg', 'msdx')
+    dials = ()
 
-    def step(self, xp, x, gx, msg, msdx):
+    def numbers(self):
+        return ()
+
+    def step(self, xp, x, gx, numbers, msg, msdx):
         rho, eps = self.hyperparam.rho, self.hyperparam.eps
         msg *= rho
         work = gx * gx

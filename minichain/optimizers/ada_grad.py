@@ -9,13 +9,13 @@ class AdaGradRule(ElementwiseRule):
     defaults = {'lr': .001, 'eps': 1e-8}
     state_names = ('h',)
 
-    def step(self, xp, x, gx, h):
+    def step(self, xp, x, gx, numbers, h):
         work = gx * gx
         h += work
         xp.sqrt(h, out=work)
         work += self.hyperparam.eps
         xp.divide(gx, work, out=work)
-        work *= self.hyperparam.lr
+        work *= numbers[0]
         x -= work
 
 

@@ -27,6 +27,7 @@ class AdamRule(ElementwiseRule):
                 'gamma': .001}
     state_names = ('m', 'v')
     decaying = ('m',)
+    dials = ('alpha', 'eta', 'final_lr', 'gamma')
 
     def __init__(self, parent_hyperparam=None, **hyperparameters):
         super().__init__(parent_hyperparam, **hyperparameters)
@@ -55,19 +56,24 @@ class AdamRule(ElementwiseRule):
                                   'give a larger eps')
         super().update_core(param)
 
-    def step(self, xp, x, gx, m, v, vhat=None):
-        h = self.hyperparam
-        adam_step(x, gx, m, v, vhat, self.alpha_t, self.bounds if h.adabound else None, h)
+    def numbers(self):
+        h, alpha_t = self.hyperparam, self.alpha_t
+        first = h.eta * alpha_t, 1 - h.eta * h.weight_decay_rate, 1.
+        return (*first, alpha_t, h.eta, *self.bounds) if h.adabound else first
+
+    def step(self, xp, x, gx, numbers, m, v, vhat=None):
+        adam_step(x, gx, numbers, m, v, vhat, self.hyperparam)
 
 
 @fused(by_kernels.adam_step, accepts=by_kernels.is_plain_adam)
-def adam_step(x, gx, m, v, vhat, alpha_t, bounds, h):
+def adam_step(x, gx, numbers, m, v, vhat, h):
     """Change a parameter, (P,) or any shape, and its moments in place.
 
     Args:
+        numbers: eta alpha_t, 1 - eta weight_decay_rate, 1; under ``adabound`` also alpha_t, eta
+            and the bounds of the step sizes.
         vhat: the largest v so far, or None.
-        alpha_t: number. bounds: of the step sizes, two numbers, or None.
-        h: Hyperparameter with beta1, beta2, eps, eta, weight_decay_rate.
+        h: Hyperparameter with beta1, beta2, eps, weight_decay_rate, adabound.
     """
     xp = get_array_module(x)
     if gx.dtype == np.float16:
@@ -83,16 +89,16 @@ def adam_step(x, gx, m, v, vhat, alpha_t, bounds, h):
         xp.maximum(vhat, v, out=vhat)
     xp.sqrt(v if vhat is None else vhat, out=work)
     work += h.eps
-    if bounds is not None:
-        xp.divide(alpha_t, work, out=work)
-        xp.clip(work, *bounds, out=work)
+    if h.adabound:
+        xp.divide(numbers[3], work, out=work)
+        xp.clip(work, numbers[5], numbers[6], out=work)
         work *= m
-        work *= h.eta
+        work *= numbers[4]
     else:
         xp.divide(m, work, out=work)
-        work *= h.eta * alpha_t
+        work *= numbers[0]
     if h.weight_decay_rate != 0:
-        x *= 1 - h.eta * h.weight_decay_rate
+        x *= numbers[1]
     x -= work
 
 

@@ -9,10 +9,10 @@ class CorrectedMomentumSGDRule(ElementwiseRule):
     defaults = {'lr': .01, 'momentum': .9}
     state_names = decaying = ('v',)
 
-    def step(self, xp, x, gx, v):
+    def step(self, xp, x, gx, numbers, v):
         v *= self.hyperparam.momentum
         v -= gx
-        x += self.hyperparam.lr * v
+        x += numbers[0] * v
 
 
 class CorrectedMomentumSGD(GradientMethod):

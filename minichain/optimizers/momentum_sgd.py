@@ -1,4 +1,6 @@
 """Gradient descent with momentum."""
+from minichain.gpu import optimizers as by_kernels
+from minichain.gpu.dispatch import fused
 from minichain.optimizer import GradientMethod, HyperparameterProxy
 from minichain.optimizers._elementwise import ElementwiseRule
 
@@ -9,10 +11,19 @@ class MomentumSGDRule(ElementwiseRule):
     defaults = {'lr': .01, 'momentum': .9}
     state_names = decaying = ('v',)
 
-    def step(self, xp, x, gx, v):
-        v *= self.hyperparam.momentum
-        v -= self.hyperparam.lr * gx
-        x += v
+    def numbers(self):
+        return self.hyperparam.lr, 1.   # the kernel's gradients are scaled by the latter
+
+    def step(self, xp, x, gx, numbers, v):
+        momentum_sgd_step(x, gx, v, numbers, self.hyperparam.momentum)
+
+
+@fused(by_kernels.momentum_sgd_step, accepts=by_kernels.are_plain)
+def momentum_sgd_step(x, gx, v, numbers, momentum):
+    """Change a parameter and its velocity, of any shape, in place; numbers: lr, 1."""
+    v *= momentum
+    v -= numbers[0] * gx
+    x += v
 
 
 class MomentumSGD(GradientMethod):

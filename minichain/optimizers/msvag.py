@@ -9,26 +9,32 @@ class MSVAGRule(ElementwiseRule):
     defaults = {'lr': .1, 'beta': .9, 'eta': 1., 'weight_decay_rate': 0}
     state_names = ('m', 'v')
     decaying = ('m',)
+    dials = ('lr', 'eta')
 
-    def step(self, xp, x, gx, m, v):
+    def numbers(self):
         h = self.hyperparam
         forgotten = h.beta ** self.t
+        # One gradient tells nothing about the variance: rho is 1 then, and kept off 1 here.
+        rho = min((1 - h.beta) * (1 + forgotten) / ((1 + h.beta) * (1 - forgotten)), .9999)
+        return (1 - forgotten, rho / (1 - rho), h.eta * h.lr, 1 - h.eta * h.weight_decay_rate)
+
+    def step(self, xp, x, gx, numbers, m, v):
+        h = self.hyperparam
+        corrected, weight, rate, kept = numbers
         for average, value in ((m, gx), (v, gx * gx)):
             average *= h.beta
             average += (1 - h.beta) * value
-        mean = m / (1 - forgotten)
+        mean = m / corrected
         square = mean * mean
-        # One gradient tells nothing about the variance: rho is 1 then, and kept off 1 here.
-        rho = min((1 - h.beta) * (1 + forgotten) / ((1 + h.beta) * (1 - forgotten)), .9999)
-        variance = v / (1 - forgotten)
+        variance = v / corrected
         variance -= square
         xp.maximum(variance, 0, out=variance)
-        variance *= rho / (1 - rho)
+        variance *= weight
         variance += square
         mean *= square / xp.where(variance > 0, variance, 1)
-        mean *= h.eta * h.lr
+        mean *= rate
         if h.weight_decay_rate != 0:
-            x *= 1 - h.eta * h.weight_decay_rate
+            x *= kept
         x -= mean
 
 

@@ -9,9 +9,9 @@ class NesterovAGRule(ElementwiseRule):
     defaults = {'lr': .01, 'momentum': .9}
     state_names = decaying = ('v',)
 
-    def step(self, xp, x, gx, v):
+    def step(self, xp, x, gx, numbers, v):
         momentum = self.hyperparam.momentum
-        work = self.hyperparam.lr * gx
+        work = numbers[0] * gx
         v *= momentum
         v -= work
         work *= 1 + momentum

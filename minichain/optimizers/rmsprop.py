@@ -9,7 +9,7 @@ class RMSpropRule(ElementwiseRule):
     defaults = {'lr': .01, 'alpha': .99, 'eps': 1e-8, 'eps_inside_sqrt': False}
     state_names = ('ms',)
 
-    def step(self, xp, x, gx, ms):
+    def step(self, xp, x, gx, numbers, ms):
         h = self.hyperparam
         ms *= h.alpha
         work = gx * gx
@@ -22,7 +22,7 @@ class RMSpropRule(ElementwiseRule):
             xp.sqrt(ms, out=work)
             work += h.eps
         xp.divide(gx, work, out=work)
-        work *= h.lr
+        work *= numbers[0]
         x -= work
 
 

@@ -10,7 +10,7 @@ class RMSpropGravesRule(ElementwiseRule):
     state_names = ('n', 'g', 'delta')
     decaying = ('delta',)
 
-    def step(self, xp, x, gx, n, g, delta):
+    def step(self, xp, x, gx, numbers, n, g, delta):
         h = self.hyperparam
         n *= h.alpha
         work = gx * gx
@@ -24,7 +24,7 @@ class RMSpropGravesRule(ElementwiseRule):
         work += h.eps
         xp.sqrt(work, out=work)
         xp.divide(gx, work, out=work)
-        work *= h.lr
+        work *= numbers[0]
         delta *= h.momentum
         delta -= work
         x += delta

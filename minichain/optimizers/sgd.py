@@ -1,4 +1,6 @@
 """Stochastic gradient descent."""
+from minichain.gpu import optimizers as by_kernels
+from minichain.gpu.dispatch import fused
 from minichain.optimizer import GradientMethod, HyperparameterProxy
 from minichain.optimizers._elementwise import ElementwiseRule
 
@@ -8,8 +10,17 @@ class SGDRule(ElementwiseRule):
 
     defaults = {'lr': .01}
 
-    def step(self, xp, x, gx):
-        x -= self.hyperparam.lr * gx
+    def numbers(self):
+        return self.hyperparam.lr, 1.   # the kernel's gradients are scaled by the latter
+
+    def step(self, xp, x, gx, numbers):
+        sgd_step(x, gx, numbers)
+
+
+@fused(by_kernels.sgd_step, accepts=by_kernels.are_plain)
+def sgd_step(x, gx, numbers):
+    """Change a parameter, of any shape, in place; numbers: lr, 1."""
+    x -= numbers[0] * gx
 
 
 class SGD(GradientMethod):

@@ -13,8 +13,7 @@ class SMORMS3Rule(ElementwiseRule):
         super().init_state(param)
         self.state['mem'][...] = 1
 
-    def step(self, xp, x, gx, mem, g, g2):
-        h = self.hyperparam
+    def step(self, xp, x, gx, numbers, mem, g, g2):
         r = 1 / (mem + 1)
         work = gx - g
         work *= r
@@ -25,13 +24,13 @@ class SMORMS3Rule(ElementwiseRule):
         g2 += work
         q = r   # no longer needed, so its memory takes the quotient
         xp.multiply(g, g, out=q)
-        q /= g2 + h.eps
+        q /= g2 + self.hyperparam.eps
         xp.subtract(1, q, out=work)
         mem *= work
         mem += 1
         xp.sqrt(g2, out=work)
-        work += h.eps
-        xp.minimum(q, h.lr, out=q)
+        work += self.hyperparam.eps
+        xp.minimum(q, numbers[0], out=q)
         q *= gx
         q /= work
         x -= q

@@ -13,6 +13,7 @@ from minichain.errors import InvalidArgument
 from minichain.functions.max_pooling import max_of_windows
 from minichain.functions.windows import Windows
 from minichain.gpu import dispatch, kernels
+from minichain.gpu.dropout import Draws
 from minichain.gpu.simulator.builder import missing
 from tests.gpu import image_cases
 
@@ -36,17 +37,28 @@ DILATED = Windows((7, 9), (3, 2), (2, 3), (1, 0), (2, 1), (3, 3))   # dilated
 CASES = {
     **image_cases.CASES,
     'adam.adam_step': [
-        ((normal(4, 3), gx, normal(4, 3), normal(4, 3) ** 2, vhat, .02, bounds, SimpleNamespace(
-            beta1=.8, beta2=.95, eps=1e-6, eta=.5, weight_decay_rate=decay)), None)
-        for gx, vhat, bounds, decay in (
-            (normal(4, 3), None, None, 0), (normal(3, 4).T, None, None, .1),
-            (normal(4, 3), np.ones((4, 3), np.float32), None, 0),
-            (normal(4, 3), None, (.01, .03), 0))],
+        ((normal(4, 3), gx, np.array([.01, .95, 1, .02, .5, .01, .03], np.float32), normal(4, 3),
+          normal(4, 3) ** 2, vhat, SimpleNamespace(beta1=.8, beta2=.95, eps=1e-6, adabound=bounded,
+                                                   weight_decay_rate=decay)), None)
+        for gx, vhat, bounded, decay in (
+            (normal(4, 3), None, False, .1), (normal(3, 4).T, None, False, .1),
+            (normal(4, 3), np.ones((4, 3), np.float32), False, 0),
+            (normal(4, 3), None, True, 0))],
+    'sgd.sgd_step': [((normal(4, 3), gx, np.array([.1, 1], np.float32)), None)
+                     for gx in (normal(4, 3), normal(3, 4).T)],
+    'momentum_sgd.momentum_sgd_step': [
+        ((normal(4, 3), gx, normal(4, 3), np.array([.1, 1], np.float32), .8), None)
+        for gx in (normal(4, 3), normal(3, 4).T)],
+    'dropout.draw_mask': [((normal(4, 3), 0.), None)],   # of other ratios by other generators
     'max_pooling.max_of_windows': [((IMAGES, each), None) for each in (WINDOWS, DILATED)] + [
         ((IMAGES[:, :, ::-1], WINDOWS), None)],
     'max_pooling.max_gradient': [
         ((normal(2, 3, *each.out), IMAGES, max_of_windows.body(IMAGES, each), each), None)
         for each in (WINDOWS, DILATED)],
+    'optimizer_hooks.squared_norm': [((x,), None) for x in (
+        normal(4, 3), normal(3, 4).T, normal(70, 70))],
+    'optimizer_hooks.clip': [((normal(4, 3), [normal(5), normal(3, 4).T, normal(60, 90)],
+                               threshold), None) for threshold in (.5, 1e4)],
     'matmul.product': [
         ((a, b, a.shape != (4, 3), b.shape != (3, 5), *out), None)
         for a in (normal(4, 3), normal(3, 4), normal(3, 8)[:, ::2])
@@ -104,7 +116,7 @@ def test_kernels_do_what_the_body_does(name, deterministic, monkeypatch):
     monkeypatch.setattr(entry, 'by', lambda *arguments: launched.append(1) or by(*arguments))
     for arguments, behind in CASES[name]:
         expected = results(entry.body, arguments, behind, np.copy)
-        with using_config('deterministic', deterministic):
+        with using_config('deterministic', deterministic), Draws().using():
             assert entry.fuses(sim.send(arguments[0]))
             found = results(entry, arguments, behind, sim.send)
         assert len(found) == len(expected)

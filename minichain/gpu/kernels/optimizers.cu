@@ -57,6 +57,24 @@ extern "C" __global__ void gradient_factor(const float *sums, const float *thres
     }
 }
 
+// Where gradients are to be looked at, or go through other hooks, before an update takes them.
+// Mostly the factor is 1, and nothing is read.
+template <int WIDTH>
+__device__ void scale(float *g, float factor, long long begin, long long end) {
+    FOR_PACKS(WIDTH, i, begin, end) {
+        Pack<float, WIDTH> gs = load_pack<WIDTH>(g + i);
+        for (int k = 0; k < WIDTH; k++) gs.at[k] *= factor;
+        store_pack(g + i, gs);
+    }
+}
+
+extern "C" __global__ void scale_gradient(float *g, const float *factor, long long count) {
+    if (*factor == 1) return;
+    long long whole = in_packs(g, count);
+    scale<4>(g, *factor, 0, whole);
+    scale<1>(g, *factor, whole, count);
+}
+
 // ---------------------------------------------------------------------------- Adam
 
 // A single thread. settings: step size alpha, multiplier eta, decay of the weights. The moments

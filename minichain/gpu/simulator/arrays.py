@@ -14,7 +14,9 @@ import numpy as np
 from minichain.backend import Device, is_array
 from minichain.errors import DeviceError
 from minichain.gpu.launcher import MACHINES
+from minichain.gpu.simulator import tape
 from minichain.gpu.simulator.machine import Simulator
+from minichain.gpu.simulator.tape import perform
 
 # Functions of NumPy 2.4 that CuPy 14.2.0 lacks (from dir() of both), by module.
 ABSENT = {
@@ -118,10 +120,10 @@ class ndarray:
         return wrap_call(value, type(self)) if callable(value) else value
 
     def __getitem__(self, index):
-        return wrap(self._values[self._index(index)], type(self))
+        return wrap(perform(operator.getitem, self._values, self._index(index)), type(self))
 
     def __setitem__(self, index, value):
-        self._values[self._index(index)] = unwrap(value, type(self))
+        perform(operator.setitem, self._values, self._index(index), unwrap(value, type(self)))
 
     def _index(self, index):
         for part in index if isinstance(index, tuple) else (index,):
@@ -133,7 +135,7 @@ class ndarray:
         return len(self._values)
 
     def __iter__(self):
-        return (wrap(value, type(self)) for value in self._values)
+        return (self[i] for i in range(len(self)))
 
     def __bool__(self):
         waits('bool(array)')
@@ -155,7 +157,7 @@ class ndarray:
         return f'{type(self).__module__}.{self._values!r}'
 
     def __deepcopy__(self, memo):
-        return type(self)(self._values.copy())
+        return self.copy()
 
 
 def _install_operators():
@@ -166,7 +168,7 @@ def _install_operators():
                 if isinstance(other, np.ndarray):
                     raise TypeError(f'Unsupported type {type(other)}')
                 if isinstance(other, (type(self), int, float, bool, complex, np.generic)):
-                    result = getattr(self._values, form)(unwrap(other, type(self)))
+                    result = perform(getattr(self._values, form), unwrap(other, type(self)))
                     if form.startswith('__i') and result is self._values:
                         return self
                     return wrap(result, type(self))
@@ -174,11 +176,12 @@ def _install_operators():
             setattr(ndarray, form, method)
     for name in 'lt le gt ge eq ne'.split():
         def compare(self, other, form=f'__{name}__'):
-            return wrap(getattr(self._values, form)(unwrap(other, type(self))), type(self))
+            return wrap(perform(getattr(self._values, form), unwrap(other, type(self))),
+                        type(self))
         setattr(ndarray, f'__{name}__', compare)
     for name in 'neg pos abs invert'.split():
         def unary(self, form=f'__{name}__'):
-            return wrap(getattr(self._values, form)(), type(self))
+            return wrap(perform(getattr(self._values, form)), type(self))
         setattr(ndarray, f'__{name}__', unary)
 
 
@@ -214,7 +217,8 @@ def unwrap(value, array_type):
 def wrap_call(function, array_type):
     """Return a function of NumPy as a function on arrays of a class."""
     def call(*args, **kwargs):
-        return wrap(function(*unwrap(args, array_type), **unwrap(kwargs, array_type)), array_type)
+        return wrap(perform(function, *unwrap(args, array_type), **unwrap(kwargs, array_type)),
+                    array_type)
     return call
 
 
@@ -247,7 +251,7 @@ class Module(types.ModuleType):
         if not path:
             def asarray(x, dtype=None):
                 sends(x)
-                return array_type(np.array(getattr(x, '_values', x), dtype))
+                return array_type(perform(np.array, getattr(x, '_values', x), dtype))
             vars(self).update(ndarray=array_type, asnumpy=lambda x: x.get(), array=asarray,
                               asarray=lambda x, dtype=None: x if isinstance(x, array_type) and
                               dtype in (None, x.dtype) else asarray(x, dtype))
@@ -258,6 +262,9 @@ class Module(types.ModuleType):
         value = getattr(self._source, name)
         if name in WAITING:
             waits(name)
+        if self._path == 'random' and tape.is_recorded():
+            raise DeviceError(f"CuPy's random.{name} in a step that is captured: a replay would "
+                              'draw the same numbers again')
         if isinstance(value, np.ufunc):
             return _Ufunc(value, self._type)
         if isinstance(value, types.ModuleType):
@@ -280,7 +287,7 @@ class SimulatedDevice(Device):
             return array
         sends(array)
         on_gpu = is_array(array) and not isinstance(array, np.ndarray)
-        return ndarray(np.array(array.get() if on_gpu else array))
+        return ndarray(perform(np.array, array.get() if on_gpu else array))
 
 
 xp = Module(__name__, ndarray)

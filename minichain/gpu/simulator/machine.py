@@ -10,6 +10,7 @@ import numpy as np
 
 from minichain.errors import DeviceError, InvalidArgument
 from minichain.gpu.simulator.builder import VARIANTS, build, prefix
+from minichain.gpu.simulator.tape import perform
 
 ORDERS = ('forward', 'reverse', 'random')
 SECONDS = 300   # that a launch under a sanitizer may take
@@ -100,10 +101,8 @@ class Simulator:
         arguments = [value if isinstance(value, np.generic) else self.memory(value)
                      for value in arguments]
         program = build(kernel.file, settings.sanitizer)
-        if settings.sanitizer is None:
-            self.launch_here(program, kernel.name, how, arguments)
-        else:
-            launch_apart(program, kernel.name, how, arguments)
+        run = self.launch_here if settings.sanitizer is None else launch_apart
+        perform(run, program, kernel.name, how, arguments)
 
     def launch_here(self, program, name, how, arguments):
         data = [value.tobytes() if isinstance(value, np.generic)

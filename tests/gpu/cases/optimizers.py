@@ -7,6 +7,7 @@ from minichain.gpu.optimizers import (
     gradient_norm,
     momentum_sgd,
     norm_blocks,
+    scale_gradient,
     sgd,
 )
 from tests.gpu.registry import reference
@@ -40,6 +41,12 @@ def norm(random, store, count):
     arguments = {'g': g, 'sums': np.full(norm_blocks(count), np.nan, np.float32),
                  'threshold': one(4), 'norm': one(np.nan), 'factor': one(np.nan)}
     return arguments, {'norm': [total], 'factor': [min(1, 4 / total)]}
+
+
+@reference('scale_gradient', scale_gradient, SIZES, registers=48, dtypes=('',))
+def scaled(random, store, count):
+    g = random.standard_normal(count).astype(np.float32)
+    return {'g': g, 'factor': one(.3)}, {'g': g * np.float64(np.float32(.3))}
 
 
 @reference('adam_rates', adam_rates, [(0,), (1,), (999,), (10 ** 9,)], registers=64,
