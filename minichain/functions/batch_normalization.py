@@ -1,4 +1,5 @@
 """Batch normalization with the statistics of the batch, and with fixed ones."""
+import functools
 import math
 
 import numpy as np
@@ -12,11 +13,51 @@ from minichain.functions.cast import cast
 from minichain.functions.power import rsqrt
 from minichain.functions.reshape import reshape
 from minichain.functions.sum import sum
+from minichain.gpu import normalization as by_kernels
+from minichain.gpu.dispatch import fused
 from minichain.type_check import expect_float, expect_same_dtype, expect_shape
 
 
+@fused(by_kernels.normalize_batch, accepts=by_kernels.are_channels)
+def normalize_batch(x, gamma, beta, axes, eps):
+    """Normalize an array by its own statistics.
+
+    Returns:
+        (y, mean, variance, function from (x, gamma, gy) to the gradients of x, gamma and beta).
+    """
+    xp, shape, dtype = get_array_module(x), kept_shape(x.shape, axes), compute_dtype(x, gamma)
+    count = _count(x, axes)
+    mean = x.sum(axis=axes, dtype=dtype, keepdims=True) / count
+    normalized = xp.subtract(x, mean, dtype=dtype)
+    var = (normalized * normalized).sum(axis=axes, keepdims=True) / count
+    inverse_deviation = (var + eps) ** -.5
+    normalized *= inverse_deviation
+    y = normalized * gamma.reshape(shape)
+    y += beta.reshape(shape)
+    return (y.astype(x.dtype, copy=False), mean.reshape(gamma.shape), var.reshape(gamma.shape),
+            functools.partial(_way_back, normalized, inverse_deviation, axes))
+
+
+def _way_back(normalized, inverse_deviation, axes, x, gamma, gy):
+    gy = gy.astype(normalized.dtype, copy=False)
+    return _gradients(normalized, inverse_deviation, gamma, gy,
+                      lambda z: z.sum(axis=axes, keepdims=True), _count(x, axes))
+
+
+def _gradients(normalized, inverse_deviation, gamma, gy, total, count):
+    """Return gradients of x, gamma and beta; ``total`` adds up over the axes of the statistics."""
+    gbeta, ggamma = total(gy), total(gy * normalized)
+    gx = gy - (gbeta + normalized * ggamma) * (1 / count)
+    gx = gx * (gamma.reshape(inverse_deviation.shape) * inverse_deviation)
+    return gx, ggamma.reshape(gamma.shape), gbeta.reshape(gamma.shape)
+
+
+def _count(x, axes):
+    return max(1, math.prod(x.shape[axis] for axis in axes))
+
+
 class BatchNormalization(Primitive):
-    """The forward pass keeps the normalized x; a recorded backward pass computes it again."""
+    """A recorded backward pass computes statistics and the normalized x again."""
 
     label = 'batch_normalization'
 
@@ -25,40 +66,22 @@ class BatchNormalization(Primitive):
 
     def forward(self, arrays):
         self.retain_inputs((0, 1))
-        x, gamma, beta = arrays
-        axes, xp = self.axes, get_array_module(x)
-        shape, self.dtype = kept_shape(x.shape, axes), compute_dtype(x, gamma)
-        count = max(1, math.prod(x.shape[axis] for axis in axes))
-        mean = x.sum(axis=axes, dtype=self.dtype, keepdims=True) / count
-        normalized = xp.subtract(x, mean, dtype=self.dtype)
-        var = (normalized * normalized).sum(axis=axes, keepdims=True) / count
-        self.inverse_deviation = (var + self.eps) ** -.5
-        normalized *= self.inverse_deviation
-        self.normalized, self.mean, self.var = normalized, mean, var
-        y = normalized * gamma.reshape(shape)
-        y += beta.reshape(shape)
-        return y.astype(x.dtype, copy=False),
+        y, self.mean, self.var, self.gradients = normalize_batch(*arrays, self.axes, self.eps)
+        return y,
 
     def backward(self, indexes, grads):
         x, gamma = self.get_retained_inputs()
-        axes, shape, dtype = self.axes, kept_shape(x.shape, self.axes), self.dtype
-        gy = cast(grads[0], dtype)
-        count = max(1, math.prod(x.shape[axis] for axis in axes))
         if thread_state.on_arrays:
-            normalized, inverse_deviation = self.normalized, self.inverse_deviation
-        else:
-            centred = cast(x, dtype)
-            centred = centred - sum(centred, axes, keepdims=True) * (1 / count)
-            var = sum(centred * centred, axes, keepdims=True) * (1 / count)
-            inverse_deviation = rsqrt(var + self.eps)
-            normalized = centred * inverse_deviation
-        gbeta = sum(gy, axes, keepdims=True)
-        ggamma = sum(gy * normalized, axes, keepdims=True)
-        gx = None
-        if 0 in indexes:
-            gx = gy - (gbeta + normalized * ggamma) * (1 / count)
-            gx = gx * (cast(gamma, dtype).reshape(shape) * inverse_deviation)
-        return gx, ggamma.reshape(gamma.shape), gbeta.reshape(gamma.shape)
+            return self.gradients(x, gamma, grads[0])
+        axes, count, dtype = self.axes, _count(x, self.axes), compute_dtype(x, gamma)
+
+        def total(z):
+            return sum(z, axes, keepdims=True)
+        centred = cast(x, dtype)
+        centred = centred - total(centred) * (1 / count)
+        inverse_deviation = rsqrt(total(centred * centred) * (1 / count) + self.eps)
+        return _gradients(centred * inverse_deviation, inverse_deviation, cast(gamma, dtype),
+                          cast(grads[0], dtype), total, count)
 
 
 def compute_dtype(x, gamma):

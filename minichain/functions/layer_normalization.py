@@ -1,4 +1,5 @@
 """Normalization within each sample: of all its features, or of groups of channels."""
+import functools
 import math
 
 from minichain.autograd import Primitive
@@ -10,7 +11,35 @@ from minichain.functions.cast import cast
 from minichain.functions.power import rsqrt
 from minichain.functions.reshape import reshape
 from minichain.functions.sum import sum
+from minichain.gpu import normalization as by_kernels
+from minichain.gpu.dispatch import fused
 from minichain.type_check import expect_float, expect_ndim, expect_same_dtype, expect_shape
+
+
+@fused(by_kernels.standardize)
+def standardize(x, eps):
+    """Return (x - mean) / sqrt(var + eps) along the last axis of an array, and the way back.
+
+    Returns:
+        (y, function from (x, gy) to the gradient of x).
+    """
+    xp, dtype, count = get_array_module(x), sum_dtype(x.dtype), max(1, x.shape[-1])
+    y = xp.subtract(x, x.sum(axis=-1, dtype=dtype, keepdims=True) / count, dtype=dtype)
+    var = (y * y).sum(axis=-1, keepdims=True) / count
+    inverse_deviation = (var + eps) ** -.5
+    y *= inverse_deviation
+    y = y.astype(x.dtype, copy=False)
+    return y, functools.partial(_way_back, y, inverse_deviation)
+
+
+def _way_back(y, inverse_deviation, x, gy):
+    gy, count = gy.astype(inverse_deviation.dtype, copy=False), max(1, x.shape[-1])
+    return _gradient(y, inverse_deviation, gy,
+                     lambda z: z.sum(axis=-1, keepdims=True) * (1 / count))
+
+
+def _gradient(y, inverse_deviation, gy, mean):
+    return (gy - mean(gy) - y * mean(gy * y)) * inverse_deviation
 
 
 class Standardize(Primitive):
@@ -21,30 +50,22 @@ class Standardize(Primitive):
 
     def forward(self, arrays):
         self.retain_inputs((0,))
-        x, = arrays
-        xp, dtype, count = get_array_module(x), sum_dtype(x.dtype), max(1, x.shape[-1])
-        y = xp.subtract(x, x.sum(axis=-1, dtype=dtype, keepdims=True) / count, dtype=dtype)
-        var = (y * y).sum(axis=-1, keepdims=True) / count
-        self.inverse_deviation = (var + self.eps) ** -.5
-        y *= self.inverse_deviation
-        self.y = y.astype(x.dtype, copy=False)
-        return self.y,
+        y, self.gradient = standardize(arrays[0], self.eps)
+        return y,
 
     def backward(self, indexes, grads):
         x, = self.get_retained_inputs()
-        dtype, count = sum_dtype(x.dtype), max(1, x.shape[-1])
-        axis, gy = x.ndim - 1, cast(grads[0], dtype)
+        if thread_state.on_arrays:
+            return self.gradient(x, grads[0]),
+        dtype, axis, count = sum_dtype(x.dtype), x.ndim - 1, max(1, x.shape[-1])
 
         def mean(z):
             return sum(z, axis, keepdims=True) * (1 / count)
-        if thread_state.on_arrays:
-            y, inverse_deviation = self.y, self.inverse_deviation
-        else:
-            centred = cast(x, dtype)
-            centred = centred - mean(centred)
-            inverse_deviation = rsqrt(mean(centred * centred) + self.eps)
-            y = centred * inverse_deviation
-        return (gy - mean(gy) - y * mean(gy * y)) * inverse_deviation,
+        centred = cast(x, dtype)
+        centred = centred - mean(centred)
+        inverse_deviation = rsqrt(mean(centred * centred) + self.eps)
+        return _gradient(centred * inverse_deviation, inverse_deviation, cast(grads[0], dtype),
+                         mean),
 
 
 def layer_normalization(x, gamma, beta, eps=1e-5):

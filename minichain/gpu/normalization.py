@@ -2,8 +2,12 @@
 
 Rows and images are float32 or bfloat16; statistics and gradients of parameters float32.
 """
+import functools
 import math
 
+import numpy as np
+
+from minichain.backend import get_array_module
 from minichain.gpu.grids import planes, whole_warps
 from minichain.gpu.launcher import blocks_for, kernel, storage
 
@@ -91,3 +95,90 @@ def batch_norm_statistics(x, parts, mean, var, channels_last=False):
         block=whole_warps(count))
     kernel('batch_norm_statistics')(means, squares, mean, var, C, means.shape[-1], count,
                                     grid=blocks_for(C, 32), block=32)
+
+
+def batch_norm_parameters(x, gy, mean, var, parts, ggamma, gbeta, eps=2e-5, channels_last=False):
+    """Compute gradients of gamma and beta from that of ``y``, ``gy``, in a fixed order.
+
+    Args:
+        x, mean, var, parts: as of :func:`batch_norm_statistics`; gy: as ``x``.
+        ggamma, gbeta: filled, (C,), float32.
+    """
+    outer, C, inner = extents(x, channels_last)
+    gammas, betas = parts
+    kernel(f'batch_norm_gradient_parts_{storage(x)}')(
+        x, gy, mean, var, gammas, betas, outer, C, inner, eps,
+        grid=(gammas.shape[-1], min(C, 65535)), block=whole_warps(outer * inner))
+    kernel('batch_norm_parameters')(gammas, betas, ggamma, gbeta, C, gammas.shape[-1],
+                                    grid=blocks_for(C, 32), block=32)
+
+
+def batch_norm_backward(x, gy, gamma, mean, var, ggamma, gbeta, gx, eps=2e-5,
+                        channels_last=False):
+    """Compute the gradient ``gx`` of ``x``, both as ``gy``, through the statistics as well.
+
+    Other arguments as of :func:`batch_norm_parameters`, which has to come before.
+    """
+    outer, C, inner = extents(x, channels_last)
+    kernel(f'batch_norm_backward_{storage(x)}')(
+        x, gy, gamma, mean, var, ggamma, gbeta, gx, outer, C, inner, eps,
+        **planes(outer, C * inner))
+
+
+def are_channels(x, gamma, beta, axes, eps):
+    """Return whether :func:`normalize_batch` takes these: axes of channels that are neighbours."""
+    kept = [axis for axis in range(x.ndim) if axis not in axes]
+    return (gamma.dtype == beta.dtype == np.float32 and bool(kept)
+            and kept[-1] - kept[0] == len(kept) - 1)
+
+
+def normalize_batch(x, gamma, beta, axes, eps):
+    """Compute what the function of this name in functions/batch_normalization.py does."""
+    xp, shape = get_array_module(x), gamma.shape
+    channels = _as_channels(x, axes)
+    gamma, beta = (xp.ascontiguousarray(each).reshape(-1) for each in (gamma, beta))
+    mean, var = xp.empty_like(gamma), xp.empty_like(gamma)
+    batch_norm_statistics(channels, _parts(channels), mean, var)
+    y = xp.empty_like(channels)
+    batch_norm_apply(channels, gamma, beta, mean, var, y, eps)
+    return (y.reshape(x.shape), mean.reshape(shape), var.reshape(shape),
+            functools.partial(_batch_gradients, mean, var, axes, eps))
+
+
+def _batch_gradients(mean, var, axes, eps, x, gamma, gy):
+    xp, shape, channels = get_array_module(x), gamma.shape, _as_channels(x, axes)
+    gy, gamma = _as_channels(gy, axes), xp.ascontiguousarray(gamma).reshape(-1)
+    ggamma, gbeta, gx = xp.empty_like(gamma), xp.empty_like(gamma), xp.empty_like(channels)
+    batch_norm_parameters(channels, gy, mean, var, _parts(channels), ggamma, gbeta, eps)
+    batch_norm_backward(channels, gy, gamma, mean, var, ggamma, gbeta, gx, eps)
+    return gx.reshape(x.shape), ggamma.reshape(shape), gbeta.reshape(shape)
+
+
+def _as_channels(x, axes):
+    """View x, whose channels lie along the axes that are not ``axes``, as (outer, C, inner)."""
+    kept = [axis for axis in range(x.ndim) if axis not in axes]
+    return get_array_module(x).ascontiguousarray(x).reshape(
+        math.prod(x.shape[:kept[0]]), math.prod(x.shape[kept[0]:kept[-1] + 1]),
+        math.prod(x.shape[kept[-1] + 1:]))
+
+
+def _parts(channels):
+    count = batch_norm_part_count(channels)
+    return get_array_module(channels).empty((2, channels.shape[1], count), np.float32)
+
+
+def standardize(x, eps):
+    """Compute what the function of this name in functions/layer_normalization.py does."""
+    xp, K = get_array_module(x), x.shape[-1]
+    rows = xp.ascontiguousarray(x).reshape(-1, K)
+    y, means, rs = xp.empty_like(rows), *xp.empty((2, len(rows)), np.float32)
+    layer_norm_forward(rows, xp.ones(K, x.dtype), xp.zeros(K, x.dtype), y, means, rs, eps)
+    return y.reshape(x.shape), functools.partial(_standardize_gradient, means, rs)
+
+
+def _standardize_gradient(means, rs, x, gy):
+    xp, K = get_array_module(x), x.shape[-1]
+    rows, gy = (xp.ascontiguousarray(each).reshape(-1, K) for each in (x, gy))
+    gx = xp.empty_like(rows)
+    layer_norm_backward(rows, xp.ones(K, x.dtype), gy, means, rs, gx)
+    return gx.reshape(x.shape)

@@ -48,4 +48,14 @@ CASES = {
         ((normal(*shape), normal(*shape), n, 1.5, .3, beta), None)
         for n, beta in ((5, .75), (4, .5), (1, 1.2))
         for shape in ((2, 7, 3, 2), (3, 4), (2, 19, 5))],
+    'batch_normalization.normalize_batch': [
+        ((x := normal(*shape) + 3, gamma := normal(*kept), normal(*kept), axes, .1),
+         (x, gamma, normal(*shape)))
+        for shape, kept, axes in (
+            ((3, 4, 5, 2), (4,), (0, 2, 3)), ((6, 5), (5,), (0,)), ((3, 4, 5), (4, 5), (0,)),
+            ((2, 3, 5), (5,), (0, 1)), ((3, 7), (3,), (1,)), ((2, 3, 4, 2), (3, 4), (0, 3)))],
+    'layer_normalization.standardize': [
+        ((x := normal(*shape) + 3, .1), (x, normal(*shape)))
+        for shape in ((4, 7), (2, 3, 5), (1, 1))] + [
+        ((x := normal(5, 4).T, .1), (x, normal(5, 4).T))],
 }

@@ -81,13 +81,43 @@ def test_too_wide_windows_of_channels_go_the_generic_way(launched):
 
 def test_second_gradients_and_other_dtypes_leave_kernels_out_and_agree(launched):
     x = Variable(sim.send(normal(2, 3, 4, 4)))
-    for function in (F.local_response_normalization, lambda x: F.average_pooling_2d(x, 2)):
+    parameters = [sim.send(np.ones(3, np.float32))] * 2
+    for function in (F.local_response_normalization, lambda x: F.average_pooling_2d(x, 2),
+                     lambda x: F.group_normalization(x, 3, *parameters, eps=.1),
+                     lambda x: F.batch_normalization(x, *parameters, eps=.1)):
         gx, = minichain.grad([F.sum(function(x * x) ** 2)], [x], enable_double_backprop=True)
         second, = minichain.grad([F.sum(gx * gx)], [x])
         with using_config('kernels', 'generic'):
             gx, = minichain.grad([F.sum(function(x * x) ** 2)], [x], enable_double_backprop=True)
             expected, = minichain.grad([F.sum(gx * gx)], [x])
         np.testing.assert_allclose(second.array.get(), expected.array.get(), rtol=1e-4, atol=1e-5)
-        launched.clear()
+    launched.clear()
+    for function in (F.local_response_normalization, lambda x: F.average_pooling_2d(x, 2)):
         assert function(Variable(sim.send(np.ones((1, 2, 2, 2))))).dtype == np.float64
-        assert not launched
+    assert not launched
+
+
+def test_channels_that_are_no_neighbours_go_the_generic_way(launched):
+    x, gamma, beta, gy = normal(2, 3, 4), normal(2, 4), normal(2, 4), normal(2, 3, 4)
+    compare(lambda *xs: F.batch_normalization(*xs, axis=1), gy, x, gamma, beta)
+    assert not launched
+    compare(lambda *xs: F.batch_normalization(*xs, axis=2), gy, x, gamma[:, :3].copy(),
+            beta[:, :3].copy())
+    assert launched == [f'batch_norm_{name}' for name in (
+        'parts', 'statistics', 'apply', 'gradient_parts', 'parameters', 'backward')]
+
+
+def test_running_averages_are_those_of_the_cpu():
+    x, averages = normal(4, 3, 5) + 2, []
+    for where in (np.copy, sim.send):
+        mean, var, gamma, beta = (where(np.full(3, number, np.float32)) for number in (1, 2, 3, 4))
+        F.batch_normalization(where(x), gamma, beta, running_mean=mean, running_var=var)
+        averages.append([minichain.to_cpu(each) for each in (mean, var)])
+    np.testing.assert_allclose(averages[1], averages[0], rtol=1e-6)
+
+
+def test_layers_and_groups_are_standardized_by_kernels(launched):
+    x, gy, gamma, beta = normal(3, 6, 4), normal(3, 6, 4), normal(6), normal(6)
+    compare(lambda *xs: F.group_normalization(xs[0], 2, *xs[1:]), gy, x, gamma, beta)
+    compare(F.layer_normalization, gy[:, :, 0].copy(), x[:, :, 0].copy(), gamma, beta)
+    assert launched == ['layer_norm_forward', 'layer_norm_backward'] * 2

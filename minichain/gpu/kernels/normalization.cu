@@ -142,16 +142,15 @@ __device__ void batch_apply(const T *x, const float *gamma, const float *beta, c
     }
 }
 
-// Call each(number) for what this thread takes of the numbers begin, ..., end - 1 of a channel.
+// Call each(place) for what this thread takes of the numbers begin, ..., end - 1 of a channel.
 // Where a number lies, (n, c, p), is found by division in the beginning, and then by addition.
-template <typename T, typename Each>
-__device__ void for_channel(const T *x, int c, int C, int inner, long long begin, long long end,
-                            Each each) {
+template <typename Each>
+__device__ void for_channel(int c, int C, int inner, long long begin, long long end, Each each) {
     long long n = (begin + threadIdx.x) / inner;
     int p = (int)((begin + threadIdx.x) % inner);
     int images = blockDim.x / inner, rest = blockDim.x % inner;
     for (long long i = begin + threadIdx.x; i < end; i += blockDim.x) {
-        each(to_float(x[(n * C + c) * inner + p]));
+        each((n * C + c) * inner + p);
         n += images;
         p += rest;
         if (p >= inner) {
@@ -170,10 +169,11 @@ __device__ void batch_parts(const T *x, float *means, float *squares, int outer,
     long long begin = count * blockIdx.x / gridDim.x, end = count * (blockIdx.x + 1) / gridDim.x;
     for (int c = blockIdx.y; c < C; c += gridDim.y) {
         float sum = 0, square = 0;
-        for_channel(x, c, C, inner, begin, end, [&](float value) { sum += value; });
+        for_channel(c, C, inner, begin, end, [&](long long i) { sum += to_float(x[i]); });
         float mean = block_sum(sum) / (float)max(end - begin, 1ll);
-        for_channel(x, c, C, inner, begin, end, [&](float value) {
-            square += (value - mean) * (value - mean);
+        for_channel(c, C, inner, begin, end, [&](long long i) {
+            float distance = to_float(x[i]) - mean;
+            square += distance * distance;
         });
         square = block_sum(square);
         if (threadIdx.x == 0) {
@@ -226,4 +226,87 @@ extern "C" __global__ void batch_norm_statistics(const float *means, const float
         mean[c] = middle;
         var[c] = square / n;
     }
+}
+
+// The way back, with z = (x - mean) r:
+//
+//     gbeta = sum gy,   ggamma = sum gy z,   gx = gamma r (gy - (gbeta + z ggamma) / count)
+
+// The sums of channel blockIdx.y in a part of the data, as in batch_parts.
+template <typename T>
+__device__ void batch_gradient_parts(const T *x, const T *gy, const float *mean, const float *var,
+                                     float *gammas, float *betas, int outer, int C, int inner,
+                                     float eps) {
+    long long count = (long long)outer * inner;
+    long long begin = count * blockIdx.x / gridDim.x, end = count * (blockIdx.x + 1) / gridDim.x;
+    for (int c = blockIdx.y; c < C; c += gridDim.y) {
+        float of_gamma = 0, of_beta = 0, middle = mean[c], r = rsqrtf(var[c] + eps);
+        for_channel(c, C, inner, begin, end, [&](long long i) {
+            float g = to_float(gy[i]);
+            of_gamma += g * ((to_float(x[i]) - middle) * r);
+            of_beta += g;
+        });
+        of_gamma = block_sum(of_gamma);
+        of_beta = block_sum(of_beta);
+        if (threadIdx.x == 0) {
+            gammas[(long long)c * gridDim.x + blockIdx.x] = of_gamma;
+            betas[(long long)c * gridDim.x + blockIdx.x] = of_beta;
+        }
+    }
+}
+
+template <typename T>
+__device__ void batch_backward(const T *x, const T *gy, const float *gamma, const float *mean,
+                               const float *var, const float *ggamma, const float *gbeta, T *gx,
+                               int outer, int C, int inner, float eps) {
+    float count = (float)((long long)outer * inner);
+    for (int n = blockIdx.y * blockDim.y + threadIdx.y; n < outer; n += gridDim.y * blockDim.y) {
+        long long first = (long long)n * C * inner;
+        for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < C * inner;
+             i += gridDim.x * blockDim.x) {
+            int c = inner == 1 ? i : i / inner;
+            float r = rsqrtf(var[c] + eps), z = (to_float(x[first + i]) - mean[c]) * r;
+            float g = to_float(gy[first + i]) - (gbeta[c] + z * ggamma[c]) / count;
+            gx[first + i] = from_float<T>(gamma[c] * r * g);
+        }
+    }
+}
+
+extern "C" __global__ void batch_norm_gradient_parts_float32(
+    const float *x, const float *gy, const float *mean, const float *var, float *gammas,
+    float *betas, int outer, int C, int inner, float eps) {
+    batch_gradient_parts(x, gy, mean, var, gammas, betas, outer, C, inner, eps);
+}
+
+extern "C" __global__ void batch_norm_gradient_parts_bfloat16(
+    const bfloat16 *x, const bfloat16 *gy, const float *mean, const float *var, float *gammas,
+    float *betas, int outer, int C, int inner, float eps) {
+    batch_gradient_parts(x, gy, mean, var, gammas, betas, outer, C, inner, eps);
+}
+
+// A thread adds up the parts of a channel, one after another.
+extern "C" __global__ void batch_norm_parameters(const float *gammas, const float *betas,
+                                                 float *ggamma, float *gbeta, int C, int parts) {
+    for (int c = blockIdx.x * blockDim.x + threadIdx.x; c < C; c += gridDim.x * blockDim.x) {
+        float of_gamma = 0, of_beta = 0;
+        for (int part = 0; part < parts; part++) {
+            of_gamma += gammas[(long long)c * parts + part];
+            of_beta += betas[(long long)c * parts + part];
+        }
+        ggamma[c] = of_gamma;
+        gbeta[c] = of_beta;
+    }
+}
+
+extern "C" __global__ void batch_norm_backward_float32(
+    const float *x, const float *gy, const float *gamma, const float *mean, const float *var,
+    const float *ggamma, const float *gbeta, float *gx, int outer, int C, int inner, float eps) {
+    batch_backward(x, gy, gamma, mean, var, ggamma, gbeta, gx, outer, C, inner, eps);
+}
+
+extern "C" __global__ void batch_norm_backward_bfloat16(
+    const bfloat16 *x, const bfloat16 *gy, const float *gamma, const float *mean, const float *var,
+    const float *ggamma, const float *gbeta, bfloat16 *gx, int outer, int C, int inner,
+    float eps) {
+    batch_backward(x, gy, gamma, mean, var, ggamma, gbeta, gx, outer, C, inner, eps);
 }

@@ -3,6 +3,8 @@ import numpy as np
 
 from minichain.gpu.normalization import (
     batch_norm_apply,
+    batch_norm_backward,
+    batch_norm_parameters,
     batch_norm_part_count,
     batch_norm_statistics,
     layer_norm_backward,
@@ -94,3 +96,41 @@ def means_and_variances(random, store, N, C, positions, last):
     arguments = {'x': x, 'channels_last': bool(last), 'mean': empty(C), 'var': empty(C),
                  'parts': empty(2, C, batch_norm_part_count(x, bool(last)))}
     return arguments, {'mean': channels.mean(axis=1), 'var': channels.var(axis=1)}
+
+
+def channels_and_gradients(random, store, N, C, positions, last):
+    """Return arguments that both kernels of the way back take; in float64, (C, ...): z, r, gy."""
+    x, wide = image(random, store, N, C, positions, last)
+    gy, g = image(random, store, N, C, positions, last)
+    mean, var = wide.mean(axis=1).astype(np.float32), wide.var(axis=1).astype(np.float32)
+    arguments = {'x': x, 'gy': gy, 'mean': mean, 'var': var, 'eps': .125,
+                 'channels_last': bool(last)}
+    mean, r = mean.astype(np.float64), (var.astype(np.float64) + .125) ** -.5
+    return arguments, (wide - mean[:, None]) * r[:, None], r, g
+
+
+@reference('batch_norm_parameters', batch_norm_parameters, [*IMAGES, (2, 1, 6000, 0)],
+           registers=64, dtypes=('',), tolerance={'float32': 1e-5})
+@reference('batch_norm_gradient_parts', batch_norm_parameters, [*IMAGES, (2, 1, 6000, 0)],
+           registers=72, tolerance={'float32': 1e-5})
+def gradients_of_parameters(random, store, N, C, positions, last):
+    arguments, z, _, g = channels_and_gradients(random, store, N, C, positions, last)
+    arguments |= {'parts': empty(2, C, batch_norm_part_count(arguments['x'], bool(last))),
+                  'ggamma': empty(C), 'gbeta': empty(C)}
+    return arguments, {'ggamma': (g * z).sum(axis=1), 'gbeta': g.sum(axis=1)}
+
+
+@reference('batch_norm_backward', batch_norm_backward, [*IMAGES, (20, 3, 9, 0)], registers=48,
+           tolerance={'float32': 5e-6})
+def gradient_through_statistics(random, store, N, C, positions, last):
+    arguments, z, r, g = channels_and_gradients(random, store, N, C, positions, last)
+    gamma, count = random.standard_normal(C).astype(np.float32), N * positions
+    # Derivatives [channel, number of z, number of x] of z, a matrix for each channel.
+    derivatives = r[:, None, None] * (
+        np.eye(count) - 1 / count - z[:, :, None] * z[:, None, :] / count)
+    gx = np.einsum('czx,cz->cx', derivatives, gamma.astype(np.float64)[:, None] * g)
+    gx = gx.reshape(C, N, positions).transpose((1, 2, 0) if last else (1, 0, 2))
+    arguments |= {'gamma': gamma, 'ggamma': (g * z).sum(axis=1).astype(np.float32),
+                  'gbeta': g.sum(axis=1).astype(np.float32),
+                  'gx': store(np.full(gx.shape, np.nan))}
+    return arguments, {'gx': gx}
