@@ -29,7 +29,7 @@ class Dropout(Primitive):
         return Dropout(self.ratio, self.mask).apply(grads)
 
 
-@fused(by_kernels.draw_mask, accepts=by_kernels.is_drawing)
+@fused(by_kernels.draw_mask)
 def draw_mask(x, ratio):
     """Return the factors for ``x``: 0 with probability ``ratio``, else 1 / (1 - ratio)."""
     scale = x.dtype.type(1 / (1 - ratio))

@@ -71,14 +71,11 @@ class Draws:
 
     def mask(self, x, ratio):
         """Return 1 / (1 - ratio) or, with probability ``ratio``, 0 for each element of ``x``."""
-        xp = get_array_module(x)
         if self._state is None:
-            self._state = new_dropout_state(xp, 0)
+            self._state = new_dropout_state(get_array_module(x), 0)
             self._write()
-        y = xp.ones(x.shape, x.dtype)
-        dropout(y, y, self._state, self.place, ratio)
         self.place += 1
-        return y
+        return _mask(x, self._state, self.place - 1, ratio)
 
     def _write(self):
         for i, number in enumerate(self._numbers):
@@ -92,11 +89,19 @@ class _Current(threading.local):
 _current = _Current()
 
 
-def is_drawing(x, ratio):
-    """Return whether a step draws from :class:`Draws` at this moment."""
-    return _current.draws is not None
-
-
 def draw_mask(x, ratio):
-    """Compute what the function of this name in functions/dropout.py does."""
-    return _current.draws.mask(x, ratio)
+    """Compute what the function of this name in functions/dropout.py does.
+
+    Of CuPy's generator only a seed is asked for, by which its own seed decides. No number goes
+    through the host.
+    """
+    if _current.draws is not None:
+        return _current.draws.mask(x, ratio)
+    state = get_array_module(x).random.rand(2).view('uint64')   # 52 random bits in either
+    return _mask(x, state, 0, ratio)
+
+
+def _mask(x, state, place, ratio):
+    y = get_array_module(x).ones(x.shape, x.dtype)
+    dropout(y, y, state, place, ratio)
+    return y

@@ -11,6 +11,7 @@ from minichain.configuration import using_config
 from minichain.functions.average_pooling import average_windows, count_inside
 from minichain.functions.windows import slide
 from minichain.gpu import lrn, pooling
+from minichain.gpu.simulator.arrays import no_waiting
 from minichain.gpu.simulator.builder import missing
 from minichain.gpu.simulator.machine import Simulator
 from tests.gpu.image_cases import normal
@@ -121,3 +122,28 @@ def test_layers_and_groups_are_standardized_by_kernels(launched):
     compare(lambda *xs: F.group_normalization(xs[0], 2, *xs[1:]), gy, x, gamma, beta)
     compare(F.layer_normalization, gy[:, :, 0].copy(), x[:, :, 0].copy(), gamma, beta)
     assert launched == ['layer_norm_forward', 'layer_norm_backward'] * 2
+
+
+def test_zeros_of_dropout_are_drawn_on_the_device_and_repeat_after_the_same_seed(launched):
+    x, masks = sim.send(np.ones((100, 41), np.float32)), []
+    for seed in (0, 0, 1):
+        sim.xp.random.seed(seed)
+        with no_waiting():
+            found = [F.dropout(x, .25, return_mask=True) for _ in range(2)]
+        for y, mask in found:
+            np.testing.assert_array_equal(y.array.get(), mask.get())
+            masks.append(mask.get())
+    assert launched == ['dropout'] * 6
+    first, second, again, _, other, _ = masks
+    assert set(np.unique(first)) == {0, np.float32(4 / 3)}
+    assert abs((first == 0).mean() - .25) < 5 * np.sqrt(.25 * .75 / first.size)
+    np.testing.assert_array_equal(again, first)
+    for another in (second, other):   # as often zero at the same place as chance has it
+        assert abs(((first == 0) & (another == 0)).mean() - .0625) < .02
+
+
+def test_gradients_are_zero_where_results_of_dropout_are():
+    x = normal(30, 20)
+    y, gx = results(lambda x: F.dropout(x, .5), np.ones_like(x), x)
+    np.testing.assert_array_equal(y, gx * x)
+    assert 0 < (gx == 0).sum() < gx.size
