@@ -6,12 +6,18 @@ import json
 import os
 import sys
 import time
+import traceback
 
 from benchmarks import frame
+from benchmarks.gpu.ceilings import measure
+from benchmarks.gpu.clock import clock_of
+from benchmarks.gpu.rows import Bench
 from benchmarks.machine import THREAD_VARIABLES
 from benchmarks.timing import BUDGET
 from minichain._atomic import write_atomically
-from minichain.errors import InvalidArgument, MinichainError
+from minichain.backend import import_cupy
+from minichain.errors import DeviceError, InvalidArgument, MinichainError
+from minichain.gpu.dispatch import kernels
 
 CASES = {
     'tape': 'microseconds that the tape costs for each operation',
@@ -30,7 +36,21 @@ CASES = {
 }
 MODULES = {'import': 'import_time'}
 LONG = ('loading', 'article_004', 'flickr8k')   # run when named: minutes, or data, of their own
-ON_GPU = ('tape', 'conv', 'networks')
+# With --device: those of which most is wanted first, since a run may be cut short.
+ON_DEVICE = {
+    'caption_step': "steps of train.py's learner, as one graph and without, beside torch's",
+    'kernels': 'LRN, pooling, cross entropy, Adam, embedding over 256 MB, beside a copy',
+    'networks': 'GoogLeNet, InceptionV3: features of 64 images; SqueezeNet: gradients',
+    'decode': 'greedy and beam search, 1 to 64 images',
+    'lstm_step': 'an LSTM over sequences, forward and backward',
+    'optimizers': 'updates of all parameters',
+    'conv': 'single convolutions, forward and backward',
+    'tape': 'microseconds that the tape costs for each operation',
+    'memory': 'memory that the caption step takes',
+    'pipeline': 'JPEG files to captions: which stage the others wait for',
+}
+SIMULATED = 'sim'
+WRONG, NOTHING = 1, 2       # exit codes
 READING = """
 how to read a table:
   ms p50 (p10-p90)  of minichain: median, and the tenths of the rounds that were quicker or slower.
@@ -50,6 +70,18 @@ Outputs are compared before the clock starts: what differs is not timed. Librari
 Rounds in which others used cores that were needed are repeated while --seconds last; what is
 disturbed even so is counted in the last column. A peer that is not installed is shown as missing.
 
+with --device cuda (or cuda:1; sim: a rehearsal without a GPU, on small data):
+{cases}
+  ms p50 (p10-p90)  by CUDA events. Two rows: as written, and captured as one graph.
+  floor ms          what the operations and bytes of a case take at the ceilings measured before.
+  launches          kernels, copies and fills that the GPU runs for a call.
+  / torch           minichain's time over eager torch's; / torch graph: over the whole step as one
+                    CUDA graph; / torch.compile with --compile.
+  error             largest difference from the same in float64, as a part of the largest value; a
+                    result that is off is WRONG, and not timed.
+exit codes: 0 all is right (a peer may be missing), 1 a result of minichain was wrong or could not
+be made, 2 nothing could run.
+
 examples:
   python -m benchmarks conv networks --threads 2
   python -m benchmarks networks --threads 2 --compile --chainer ~/chainer/bin/python
@@ -64,7 +96,8 @@ def parse_arguments(argv=None):
         prog='python -m benchmarks', formatter_class=argparse.RawDescriptionHelpFormatter,
         description=__doc__.split(':')[0] + '. Each prints one table.',
         epilog='cases:\n' + '\n'.join(f'  {name:12} {what}' for name, what in CASES.items())
-               + '\n' + READING)
+               + '\n' + READING.format(cases='\n'.join(
+                   f'  {name:12} {what}' for name, what in ON_DEVICE.items())))
     add = parser.add_argument
     add('cases', nargs='*', metavar='case',
         help=f'which; without any, {", ".join(default)}')
@@ -75,7 +108,7 @@ def parse_arguments(argv=None):
     add('--threads', type=int, metavar='N',
         help='threads of BLAS and of every peer (default: OPENBLAS_NUM_THREADS, else 1)')
     add('--device', default='cpu', metavar='NAME',
-        help=f'cpu, or cuda or cuda:1 for {", ".join(ON_GPU)} (default: %(default)s)')
+        help='cpu; cuda, cuda:1; or sim, which shows that all runs (default: %(default)s)')
     add('--compile', action='store_true', help='torch.compile, too: takes a minute a network')
     add('--chainer', metavar='PYTHON', help='Python of an environment with Chainer 7.8, a peer')
     add('--json', metavar='FILE', help='write tables, every second measured and the machine there')
@@ -85,16 +118,15 @@ def parse_arguments(argv=None):
     add('--cache', metavar='FOLDER', default='result/features',
         help='flickr8k: of computed image features (default: %(default)s)')
     options = parser.parse_args(argv)
-    unknown = [case for case in options.cases if case not in CASES]
+    known, where = (CASES, '') if options.device == 'cpu' else (
+        ON_DEVICE, f' with --device {options.device}')
+    unknown = [case for case in options.cases if case not in known]
     if unknown:
-        parser.error(f'no case {", ".join(unknown)}; there are {", ".join(CASES)}')
+        parser.error(f'no case {", ".join(unknown)}{where}; there are {", ".join(known)}')
     if options.threads is not None and options.threads < 1:
         parser.error(f'--threads: 1 or more expected, got {options.threads}')
-    elsewhere = [case for case in options.cases if case not in ON_GPU]
-    if options.device != 'cpu' and elsewhere:
-        parser.error(f'--device {options.device}: {", ".join(ON_GPU)} run there, '
-                     f'not {", ".join(elsewhere)}')
-    options.cases = options.cases or (default if options.device == 'cpu' else list(ON_GPU))
+    options.quick = options.quick or options.device == SIMULATED
+    options.cases = options.cases or (default if options.device == 'cpu' else list(ON_DEVICE))
     return options
 
 
@@ -104,34 +136,84 @@ def start_again_with(threads, arguments):
     os.execve(sys.executable, [sys.executable, '-m', 'benchmarks', *arguments], environment)
 
 
-def run(case, options):
-    """Return the Table of a case."""
+def run(case, options, bench=None):
+    """Return the Table of a case.
+
+    Args:
+        bench: the device under test, or None for the CPU.
+    """
     started = time.perf_counter()
-    table = importlib.import_module(f'benchmarks.{MODULES.get(case, case)}').run(options)
+    folder = 'benchmarks' if bench is None else 'benchmarks.gpu'
+    module = importlib.import_module(f'{folder}.{MODULES.get(case, case)}')
+    table = module.run(options) if bench is None else module.run(options, bench)
     table.seconds = round(time.perf_counter() - started, 1)
     return table
 
 
-def write(options, machine, tables):
+def write(options, machine, ceilings, tables, failures):
     """Write the files that were asked for."""
     if options.json:
         found = {'machine': machine, 'quick': options.quick, 'threads': frame.n_threads(),
-                 'device': options.device,
-                 'ceilings': dataclasses.asdict(frame.ceilings(options.quick)),
-                 'tables': {case: dataclasses.asdict(table) for case, table in tables.items()}}
+                 'device': options.device, 'ceilings': dataclasses.asdict(ceilings),
+                 'tables': {case: dataclasses.asdict(table) for case, table in tables.items()},
+                 'failures': failures}
         write_atomically(options.json, (json.dumps(found, indent=1) + '\n').encode())
     if options.markdown:
-        parts = [f'{machine}\n\n{frame.ceilings(options.quick)}',
+        parts = [f'{machine}\n\n{ceilings}',
                  *(f'## {case}\n\n{table.markdown()}' for case, table in tables.items())]
         write_atomically(options.markdown, ('\n\n'.join(parts) + '\n').encode())
 
 
+def describe_device(bench):
+    """Return a line about a device: its name, CUDA, and which functions have kernels."""
+    found = kernels('sim' if bench.name == SIMULATED else bench.name)
+    generic = [name for name, how in found.items() if how != 'kernels']
+    words = 'the simulator: no figure below means anything'
+    if bench.name != SIMULATED:
+        runtime = import_cupy().cuda.runtime
+        number = runtime.getDevice()
+        words = (f'{runtime.getDeviceProperties(number)["name"].decode()}, CUDA runtime '
+                 f'{runtime.runtimeGetVersion()}, driver for {runtime.driverGetVersion()}, '
+                 f'CuPy {import_cupy().__version__}')
+    missing = '; '.join(f'{name}: {found[name]}' for name in generic)
+    return f'{bench.name}: {words}; {len(found) - len(generic)} functions run by kernels' + (
+        f', {missing}' if missing else '')
+
+
+def run_on_device(options, machine):
+    """Run cases on a device; what becomes of one leaves the others alone. Returns the exit code.
+
+    Raises:
+        DeviceError: there is no such device.
+    """
+    clock = clock_of(options.device)
+    bench = Bench(options.device, clock, measure(clock, options.quick))
+    machine = f'{machine}\n{describe_device(bench)}'
+    print(f'{machine}\n{bench.ceilings}', flush=True)
+    tables, failures = {}, []
+    for case in options.cases:
+        try:
+            tables[case] = run(case, options, bench)
+        except Exception:       # of a driver, or memory that ran out: the rest may still be had
+            failures.append(f'{case}: {traceback.format_exc(limit=-3)}')
+            print(f'\n=== {case}: it failed\n{failures[-1]}', flush=True)
+        else:
+            failures += tables[case].failures
+            print(f'\n=== {case} ({tables[case].seconds:.0f} s)\n{tables[case]}', flush=True)
+        write(options, machine, bench.ceilings, tables, failures)
+    if failures:
+        print('\n'.join(['', f'WRONG or not made, {len(failures)}:', *failures]))
+    return WRONG if failures else 0
+
+
 def main(argv=None):
-    """Run cases, print their tables."""
+    """Run cases, print their tables; return the exit code."""
     options = parse_arguments(argv)
     if options.threads not in (None, frame.n_threads()):
         start_again_with(options.threads, sys.argv[1:] if argv is None else argv)
     machine = frame.describe_machine()
+    if options.device != 'cpu':
+        return run_on_device(options, machine)
     print(f'{machine}\n{frame.ceilings(options.quick)}', flush=True)
     if options.quick:
         print('--quick: small data and few rounds; no bar is judged by these figures')
@@ -139,13 +221,18 @@ def main(argv=None):
     for case in options.cases:
         tables[case] = run(case, options)
         print(f'\n=== {case} ({tables[case].seconds:.0f} s)\n{tables[case]}', flush=True)
-        write(options, machine, tables)     # after each, so that an interruption loses one
+        # after each, so that an interruption loses one
+        write(options, machine, frame.ceilings(options.quick), tables, [])
+    return 0
 
 
 if __name__ == '__main__':
     try:
-        main()
+        sys.exit(main())
     except InvalidArgument as error:
         sys.exit(f'benchmarks: error: {error}')
+    except DeviceError as error:
+        print(f'benchmarks: {error}', file=sys.stderr)
+        sys.exit(NOTHING)
     except MinichainError as error:
         sys.exit(f'benchmarks: {error}')

@@ -162,7 +162,7 @@ def as_arrays(values):
         return [array for value in values for array in as_arrays(value)]
     values = getattr(values, 'array', values)
     if hasattr(values, 'detach'):
-        values = values.detach().cpu().numpy()
+        values = values.detach().cpu().double().numpy()     # NumPy has no bfloat16
     return [np.asarray(to_cpu(values), 'float64')]
 
 

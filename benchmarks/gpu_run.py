@@ -33,6 +33,11 @@ KERNELS_ON_GPU = 'formula_on_a_gpu'
 # CuPy's pool hands out parts of large blocks, within which a wild access is none to memcheck.
 WITHOUT_POOL = ('import sys, cupy, pytest; cupy.cuda.set_allocator(None); '
                 'sys.exit(pytest.main(sys.argv[1:]))')
+# Measured in this order, a file after each case: a run may end before all is done.
+FIRST = 'caption_step', 'kernels', 'networks', 'decode'
+AFTERWARDS = 'lstm_step', 'optimizers', 'conv', 'memory', 'tape', 'pipeline'
+COMPILED = 'caption_step', 'networks'
+SECONDS = '1'       # for each row, after which no further round begins
 SANITIZER_PLACES = ('CUDA_PATH', 'CUDA_HOME')
 
 
@@ -57,23 +62,28 @@ def make_steps(folder, sanitizer):
     """Return the steps.
 
     Args:
-        folder: where benchmarks write their figures, an absolute path.
+        folder: where benchmarks write their figures, <step>.json, an absolute path.
         sanitizer: path of compute-sanitizer, or None: its steps are left out.
     """
     python = sys.executable
     options = ('-q', '-p', 'no:cacheprovider')
     quicker = ' and '.join(f'not {name}' for name in SIMULATED)
     kernel_tests = (python, '-c', WITHOUT_POOL, *options, KERNELS, '-k', KERNELS_ON_GPU)
-    looked_at = [Step(tool, (sanitizer, '--tool', tool, '--error-exitcode', '9', *kernel_tests), 3)
+
+    def measure(name, cases, share, *more):
+        return Step(name, (python, '-m', 'benchmarks', *cases, '--device', 'cuda', '--seconds',
+                           SECONDS, '--json', os.path.join(folder, f'{name}.json'), *more), share)
+    looked_at = [Step(tool, (sanitizer, '--tool', tool, '--error-exitcode', '9', *kernel_tests), 2)
                  for tool in ('memcheck', 'racecheck') if sanitizer]
     return [
-        Step('warmup', (python, '-m', 'minichain.gpu', 'warmup'), 2),
+        Step('warmup', (python, '-m', 'minichain.gpu', 'warmup'), 1),
         Step('tests', (python, '-m', 'pytest', *options, 'tests/gpu', '-k', quicker,
-                       *(f'--ignore={path}' for path in (CAPTURE, *WITHOUT_GPU))), 4),
-        Step('capture', (python, '-m', 'pytest', *options, CAPTURE), 2),
+                       *(f'--ignore={path}' for path in (CAPTURE, *WITHOUT_GPU))), 3),
+        Step('capture', (python, '-m', 'pytest', *options, CAPTURE), 1),
+        measure('benchmarks', FIRST, 6),
         *looked_at,
-        Step('benchmarks', (python, '-m', 'benchmarks', 'tape', 'conv', 'networks', '--device',
-                            'cuda', '--json', os.path.join(folder, 'benchmarks.json')), 6)]
+        measure('more', AFTERWARDS, 4),
+        measure('compiled', COMPILED, 3, '--compile')]
 
 
 def describe_gpu():
@@ -178,7 +188,7 @@ def parse_arguments(argv=None):
         prog='python -m benchmarks.gpu_run', description=__doc__.partition(': ')[2],
         epilog='exit code: 0 all steps passed, 1 a step failed or was killed, 2 nothing could run')
     parser.add_argument('--out', required=True, metavar='FOLDER',
-                        help='for logs, summary.json and benchmarks.json; made if it is missing')
+                        help='for logs, summary.json and figures; made if it is missing')
     parser.add_argument('--minutes', type=float, default=8., metavar='M',
                         help='of all steps together (default: %(default)g)')
     return parser.parse_args(argv)

@@ -3,7 +3,7 @@ import numpy as np
 
 from benchmarks.comparison import TORCH, Computation, add_row, explain_missing, make_table
 from benchmarks.frame import find_peer
-from minichain import Chain, Parameter, optimizer_hooks, optimizers
+from minichain import Chain, Parameter, get_device, optimizer_hooks, optimizers
 
 FUSED = 'torch fused'
 PEERS = TORCH, FUSED
@@ -29,14 +29,17 @@ def draw(shapes):
                  for _ in range(2))
 
 
-def ours(name, arguments, shapes, clip=None, decayed=False):
+def ours(name, arguments, shapes, clip=None, decayed=False, device='cpu', dtype='float32'):
     """Return a function that updates and gives all weights.
 
     Args:
         clip: norm to which gradients are clipped, or None.
         decayed: with gradients of zeros and moments that were denormal numbers 64 updates before.
+        device: where. dtype: of weights and gradients.
     """
-    weights, gradients = draw(shapes)
+    device = get_device(device)
+    weights, gradients = ([device.send(array.astype(dtype)) for array in arrays]
+                          for arrays in draw(shapes))
     chain = Chain()
     with chain.init_scope():
         for i, array in enumerate(weights):

@@ -39,8 +39,9 @@ class TorchCaptioner(nn.Module):
             'out.weight': weights['/out/W'], 'out.bias': weights['/out/b']}
         self.load_state_dict({name: torch.tensor(value) for name, value in values.items()})
         self.lstm.bias_hh_l0.requires_grad_(False)      # a second bias, which minichain has not
-        self.mean = torch.tensor(np.asarray(model.feature_mean))
-        self.scale = torch.tensor(np.asarray(model.feature_scale))
+        for name in ('mean', 'scale'):      # no part of the weights, but on their device
+            value = torch.tensor(np.asarray(getattr(model, f'feature_{name}')))
+            self.register_buffer(name, value, persistent=False)
         self.inject = model.inject
         self.drop = nn.Dropout(model.dropout)
 
@@ -56,7 +57,7 @@ class TorchCaptioner(nn.Module):
         """Return the initial (c, h), each (N, H)."""
         if self.inject == 'state':
             return torch.tanh(image).chunk(2, dim=1)
-        return (torch.zeros(len(image), self.lstm.hidden_size),) * 2
+        return (image.new_zeros(len(image), self.lstm.hidden_size),) * 2
 
     def loss(self, image, chunk, states=None):
         """Return (nats per token, last (c, h)) of a PackedChunk; as CaptionGenerator.loss."""

@@ -99,8 +99,8 @@ def search(model, features, bos, eos, max_length, beam, banned):
     image = model.image(features)
     n, rows = len(image), 1
     c, h = (state[None] for state in model.first_states(image))
-    words, total, said = torch.full((n,), bos), torch.zeros(n, 1), None
-    first = torch.arange(n)[:, None]
+    words, total, said = image.new_full((n,), bos, dtype=torch.long), image.new_zeros(n, 1), None
+    first = torch.arange(n, device=image.device)[:, None]
     for step in range(max_length + 1):
         x = model.embed(words)
         x = x + image if step == 0 else x

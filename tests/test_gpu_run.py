@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from benchmarks import __main__ as program
 from benchmarks import gpu_run
 from benchmarks.gpu_run import Step, run_steps
 from minichain.backend import cuda_available
@@ -146,10 +147,44 @@ def test_the_sanitizer_is_found_beside_cuda(tmp_path, monkeypatch):
 
 def test_steps_name_tests_that_exist():
     names = [name.name for name in gpu_run.make_steps('/out', '/bin/compute-sanitizer')]
-    assert names == ['warmup', 'tests', 'capture', 'memcheck', 'racecheck', 'benchmarks']
+    assert names == ['warmup', 'tests', 'capture', 'benchmarks', 'memcheck', 'racecheck', 'more',
+                     'compiled']
     assert [name.name for name in gpu_run.make_steps('/out', None)] == [
-        'warmup', 'tests', 'capture', 'benchmarks']
+        'warmup', 'tests', 'capture', 'benchmarks', 'more', 'compiled']
     for path in (gpu_run.CAPTURE, gpu_run.KERNELS, *gpu_run.WITHOUT_GPU):
         assert (ROOT / path).is_file(), path
     for part in (*gpu_run.SIMULATED, gpu_run.KERNELS_ON_GPU):
         assert part in (ROOT / gpu_run.KERNELS).read_text(), part
+
+
+def test_every_case_of_a_device_is_measured_those_most_wanted_first():
+    measured = [step.command[3:] for step in gpu_run.make_steps('/out', None)
+                if step.command[1:3] == ('-m', 'benchmarks')]
+    options = [program.parse_arguments(list(arguments)) for arguments in measured]
+    assert [each.device for each in options] == ['cuda'] * 3
+    assert [each.json for each in options] == [
+        f'/out/{name}.json' for name in ('benchmarks', 'more', 'compiled')]
+    assert [each.compile for each in options] == [False, False, True]
+    first, then, _ = (each.cases for each in options)
+    assert sorted(first + then) == sorted(program.ON_DEVICE)
+    assert first == list(program.ON_DEVICE)[:len(first)]
+
+
+def test_a_rehearsal_leaves_logs_figures_and_a_summary(tmp_path, monkeypatch, capsys):
+    def rehearsed(folder, sanitizer):
+        for each in make_steps(folder, sanitizer):
+            if each.name in ('warmup', 'more'):
+                command = [part if part != 'cuda' else 'sim' for part in each.command]
+                cases = [case for case in gpu_run.AFTERWARDS if case != 'tape']
+                yield Step(each.name, tuple(part for part in command if part not in cases) + (
+                    ('--arch', '90') if each.name == 'warmup' else ()), 1)
+    make_steps = gpu_run.make_steps
+    monkeypatch.setattr(gpu_run, 'describe_gpu', lambda: ['a GPU'])
+    monkeypatch.setattr(gpu_run, 'find_sanitizer', lambda: None)
+    monkeypatch.setattr(gpu_run, 'make_steps', lambda *given: list(rehearsed(*given)))
+    assert gpu_run.main(['--out', str(tmp_path), '--minutes', '3']) == 0, capsys.readouterr().out
+    found = summary(tmp_path)
+    assert found['complete'] and [step['exit_code'] for step in found['steps']] == [0, 0]
+    figures = json.loads((tmp_path / 'more.json').read_text())
+    assert list(figures['tables']) == ['tape'] and not figures['failures']
+    assert '=== tape' in (tmp_path / 'more.log').read_text()
