@@ -6,7 +6,7 @@ import numpy as np
 
 from minichain.autograd import Primitive, as_array
 from minichain.backend import get_array_module
-from minichain.configuration import thread_state
+from minichain.configuration import config, thread_state
 from minichain.errors import InvalidType
 from minichain.functions._axis import expect_axes, kept_shape, sum_dtype
 from minichain.functions.cast import cast
@@ -82,6 +82,28 @@ class BatchNormalization(Primitive):
         inverse_deviation = rsqrt(total(centred * centred) * (1 / count) + self.eps)
         return _gradients(centred * inverse_deviation, inverse_deviation, cast(gamma, dtype),
                           cast(grads[0], dtype), total, count)
+
+
+@fused(by_kernels.normalize_by, accepts=by_kernels.are_channels)
+def normalize_by(x, gamma, beta, mean, var, axes, eps):
+    """Normalize an array by given statistics; all but x have the shape of ``gamma``."""
+    shape, dtype = kept_shape(x.shape, axes), compute_dtype(x, gamma)
+    y = get_array_module(x).subtract(x, mean.reshape(shape), dtype=dtype)
+    y *= (gamma * (var.astype(dtype, copy=False) + eps) ** -.5).reshape(shape)
+    y += beta.reshape(shape)
+    return y.astype(x.dtype, copy=False)
+
+
+class NormalizationForInference(Primitive):
+    """In one pass, without a way back."""
+
+    label = 'fixed_batch_normalization'
+
+    def __init__(self, axes, eps):
+        self.axes, self.eps = axes, eps
+
+    def forward(self, arrays):
+        return normalize_by(*arrays, self.axes, self.eps),
 
 
 def compute_dtype(x, gamma):
@@ -164,6 +186,8 @@ def fixed_batch_normalization(x, gamma, beta, mean, var, eps=2e-5, axis=None):
     label = 'fixed_batch_normalization'
     axes = normalized_axes(label, x, gamma, axis, beta=beta, mean=mean, var=var)
     expect_same_dtype(label, gamma=gamma, beta=beta, mean=mean, var=var)
+    if not config.enable_backprop and not thread_state.function_hooks:   # nobody looks at steps
+        return NormalizationForInference(axes, eps).apply((x, gamma, beta, mean, var))[0]
     shape, dtype = kept_shape(x.shape, axes), compute_dtype(x, gamma)
     gamma, beta, mean, var = (cast(reshape(each, shape), dtype)
                               for each in (gamma, beta, mean, var))

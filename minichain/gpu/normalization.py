@@ -125,18 +125,30 @@ def batch_norm_backward(x, gy, gamma, mean, var, ggamma, gbeta, gx, eps=2e-5,
         **planes(outer, C * inner))
 
 
-def are_channels(x, gamma, beta, axes, eps):
-    """Return whether :func:`normalize_batch` takes these: axes of channels that are neighbours."""
+def are_channels(x, *arguments):
+    """Return whether :func:`normalize_batch` and :func:`normalize_by` take these arguments.
+
+    They do if everything is float32 and the axes of the channels are neighbours.
+    """
+    *others, axes, _ = arguments
     kept = [axis for axis in range(x.ndim) if axis not in axes]
-    return (gamma.dtype == beta.dtype == np.float32 and bool(kept)
+    return (all(each.dtype == np.float32 for each in others) and bool(kept)
             and kept[-1] - kept[0] == len(kept) - 1)
+
+
+def normalize_by(x, gamma, beta, mean, var, axes, eps):
+    """Compute what the function of this name in functions/batch_normalization.py does."""
+    channels = _as_channels(x, axes)
+    y = get_array_module(x).empty_like(channels)
+    batch_norm_apply(channels, *(_flat(each) for each in (gamma, beta, mean, var)), y, eps)
+    return y.reshape(x.shape)
 
 
 def normalize_batch(x, gamma, beta, axes, eps):
     """Compute what the function of this name in functions/batch_normalization.py does."""
     xp, shape = get_array_module(x), gamma.shape
     channels = _as_channels(x, axes)
-    gamma, beta = (xp.ascontiguousarray(each).reshape(-1) for each in (gamma, beta))
+    gamma, beta = _flat(gamma), _flat(beta)
     mean, var = xp.empty_like(gamma), xp.empty_like(gamma)
     batch_norm_statistics(channels, _parts(channels), mean, var)
     y = xp.empty_like(channels)
@@ -147,7 +159,7 @@ def normalize_batch(x, gamma, beta, axes, eps):
 
 def _batch_gradients(mean, var, axes, eps, x, gamma, gy):
     xp, shape, channels = get_array_module(x), gamma.shape, _as_channels(x, axes)
-    gy, gamma = _as_channels(gy, axes), xp.ascontiguousarray(gamma).reshape(-1)
+    gy, gamma = _as_channels(gy, axes), _flat(gamma)
     ggamma, gbeta, gx = xp.empty_like(gamma), xp.empty_like(gamma), xp.empty_like(channels)
     batch_norm_parameters(channels, gy, mean, var, _parts(channels), ggamma, gbeta, eps)
     batch_norm_backward(channels, gy, gamma, mean, var, ggamma, gbeta, gx, eps)
@@ -160,6 +172,10 @@ def _as_channels(x, axes):
     return get_array_module(x).ascontiguousarray(x).reshape(
         math.prod(x.shape[:kept[0]]), math.prod(x.shape[kept[0]:kept[-1] + 1]),
         math.prod(x.shape[kept[-1] + 1:]))
+
+
+def _flat(x):
+    return get_array_module(x).ascontiguousarray(x).reshape(-1)
 
 
 def _parts(channels):

@@ -86,3 +86,24 @@ def test_a_batch_of_one_is_the_shift_and_an_empty_one_empty():
 def test_what_does_not_fit_is_refused(operands, options, message):
     with pytest.raises(InvalidType, match=message):
         batch_normalization(*operands, **options)
+
+
+@pytest.mark.parametrize('dtype, tolerance', [
+    ('float16', 2e-3), ('float32', 2e-6), ('float64', 0)])
+def test_for_inference_fixed_statistics_give_the_same_in_one_pass(dtype, tolerance):
+    x, others = IMAGES.astype(dtype), [each.astype(dtype) for each in (GAMMA, BETA, MEAN, VAR)]
+    recorded = fixed_batch_normalization(Variable(x), *others)
+    steps = []
+
+    class Seen(minichain.FunctionHook):
+        name = 'seen'
+
+        def forward_preprocess(self, function, arrays):
+            steps.append(function.label)
+    with minichain.no_backprop_mode():
+        y = fixed_batch_normalization(x, *others)
+        with Seen():
+            assert fixed_batch_normalization(x, *others).dtype == dtype
+    assert len(steps) > 3, 'who looks at functions sees the steps, which exporters know'
+    assert y.dtype == recorded.dtype == dtype and y.creator is None
+    np.testing.assert_allclose(y.array, recorded.array, rtol=tolerance, atol=tolerance or 1e-14)

@@ -25,6 +25,9 @@ def of_convolution():
 
 MEANS = [(slide('test', (7, 6), ksize, stride), ksize[0] * ksize[1])   # others: test_images.py
          for ksize, stride in (((2, 2), 2), ((7, 6), 1), ((2, 3), (3, 1)))]
+# Of batch normalization: shapes of x and of gamma, axes of the statistics.
+CHANNELS = [((3, 4, 5, 2), (4,), (0, 2, 3)), ((6, 5), (5,), (0,)), ((3, 4, 5), (4, 5), (0,)),
+            ((2, 3, 5), (5,), (0, 1)), ((3, 7), (3,), (1,)), ((2, 3, 4, 2), (3, 4), (0, 3))]
 CONVOLUTIONS = list(of_convolution())
 CASES = {
     'convolution_arrays.convolve': [
@@ -51,9 +54,10 @@ CASES = {
     'batch_normalization.normalize_batch': [
         ((x := normal(*shape) + 3, gamma := normal(*kept), normal(*kept), axes, .1),
          (x, gamma, normal(*shape)))
-        for shape, kept, axes in (
-            ((3, 4, 5, 2), (4,), (0, 2, 3)), ((6, 5), (5,), (0,)), ((3, 4, 5), (4, 5), (0,)),
-            ((2, 3, 5), (5,), (0, 1)), ((3, 7), (3,), (1,)), ((2, 3, 4, 2), (3, 4), (0, 3)))],
+        for shape, kept, axes in CHANNELS],
+    'batch_normalization.normalize_by': [
+        ((normal(*shape) + 3, *normal(3, *kept), normal(*kept) ** 2, axes, .1), None)
+        for shape, kept, axes in CHANNELS],
     'layer_normalization.standardize': [
         ((x := normal(*shape) + 3, .1), (x, normal(*shape)))
         for shape in ((4, 7), (2, 3, 5), (1, 1))] + [
