@@ -5,7 +5,7 @@ import os
 import re
 import secrets
 
-from minichain.errors import FileError, MinichainError
+from minichain.errors import FileError, InvalidArgument, MinichainError
 
 
 @contextlib.contextmanager
@@ -17,8 +17,13 @@ def open_atomically(path):
     Raises:
         FileError: the folder is missing or not writable, the disk is full, or a folder, a pipe or
             a device stands at `path`; what stood there before is still there.
+        InvalidArgument: `path` is no path.
     """
-    path = os.fsdecode(path)
+    try:
+        path = os.fsdecode(path)
+    except TypeError:
+        raise InvalidArgument('the path of a file to write expected, got '
+                              f'{type(path).__name__}') from None
     temporary = f'{path}.{secrets.token_hex(4)}.tmp'
     try:
         if os.path.exists(path) and not os.path.isfile(path):

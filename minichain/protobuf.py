@@ -11,7 +11,7 @@ import stat
 
 import numpy as np
 
-from minichain.errors import DataError, FileError
+from minichain.errors import DataError, FileError, InvalidArgument
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 WIRE_TYPES = {VARINT: 'a varint', FIXED64: '8 bytes', BYTES: 'a text, message or packed list',
@@ -116,7 +116,14 @@ def map_file(path, expected):
     Raises:
         FileError: no such regular file, or no permission.
         DataError: the file is empty.
+        InvalidArgument: `path` is no path. Numbers are none, though the system takes them for
+            files that are open.
     """
+    try:
+        path = os.fsdecode(path)
+    except TypeError:
+        raise InvalidArgument(f'the path of {expected} expected, got '
+                              f'{type(path).__name__}') from None
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:

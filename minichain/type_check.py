@@ -4,6 +4,7 @@ The library's functions call the ``expect_*`` helpers on arrays. A FunctionNode 
 write Chainer's expressions, ``expect(in_types[0].ndim == 2)``, whose failures show both sides.
 """
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -126,6 +127,27 @@ def expect_count(label, arrays, count):
     """Raise unless ``count`` operands came."""
     if len(arrays) != count:
         raise InvalidType(f'{label}: {count} operands expected, got {len(arrays)}')
+
+
+def is_text(value):
+    """Whether a value is a str that a file can hold: no half of a surrogate pair is in it."""
+    return isinstance(value, str) and value == value.encode('utf-8', 'ignore').decode()
+
+
+def as_names(label, what, value):
+    """Return a list of names as a tuple of str.
+
+    Args:
+        label: of the network, for the message.
+        what: name of the argument, for the message.
+        value: what should be the list.
+    Raises:
+        InvalidArgument: it is no list, or it holds something else than str.
+    """
+    names = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (None,)
+    if not all(isinstance(name, str) for name in names):
+        raise InvalidArgument(f'{label}: {what}: a list of names expected, got {value!r:.200}')
+    return names
 
 
 def expect_float(label, **arrays):

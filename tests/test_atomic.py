@@ -4,7 +4,7 @@ import os
 import pytest
 
 from minichain._atomic import write_atomically
-from minichain.errors import FileError
+from minichain.errors import FileError, InvalidArgument
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path):
@@ -25,3 +25,9 @@ def test_folders_pipes_and_devices_are_not_replaced(tmp_path):
             write_atomically(tmp_path / name, b'new')
     after = [os.lstat(tmp_path / name) for name in sorted(os.listdir(tmp_path))]
     assert [(s.st_ino, s.st_mode) for s in after] == [(s.st_ino, s.st_mode) for s in before]
+
+
+@pytest.mark.parametrize('path', [1, None, []], ids=repr)
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(InvalidArgument, match=f'path of a file .*got {type(path).__name__}'):
+        write_atomically(path, b'new')

@@ -17,6 +17,7 @@ from minichain.chain import Chain
 from minichain.errors import DataError, InvalidArgument, MinichainError
 from minichain.link import Link
 from minichain.protobuf import Message, aligned
+from minichain.type_check import as_names
 from minichain.variable import Parameter
 
 # Layers that bring data from elsewhere: their tops are inputs of the network.
@@ -162,6 +163,8 @@ class CaffeFunction(Chain):
             DataError: a layer that is needed is not supported, or would take far more memory than
                 networks for inputs of this size do.
         """
+        outputs, disable = (as_names(self.source, name, value) for name, value in (
+            ('outputs', outputs), ('disable', disable)))
         self._check_names(inputs, outputs, disable)
         steps = self._needed(set(inputs), set(outputs))
         unusable = [step for step in steps if step.forward is None and step.name not in disable]
@@ -170,6 +173,10 @@ class CaffeFunction(Chain):
                                          'or give their tops as inputs.'))
         last_use = {blob: step for step in steps for blob in step.bottoms}
         blobs = {name: as_variable(value) for name, value in inputs.items()}
+        for name, blob in blobs.items():
+            if blob.array is None:
+                raise InvalidArgument(f'{self.source}: input {name!r}: an array expected, got '
+                                      'None')
         room = Room(blobs.values())
         for step in steps:
             missing = [blob for blob in step.bottoms if blob not in blobs]
@@ -190,9 +197,9 @@ class CaffeFunction(Chain):
         return tuple(blobs[name] for name in outputs)
 
     def _check_names(self, inputs, outputs, disable):
-        if not isinstance(inputs, dict) or isinstance(outputs, str):
-            raise InvalidArgument('inputs, a dict {name: array}, and outputs, a list of names, '
-                                  'expected')
+        if not isinstance(inputs, dict):
+            raise InvalidArgument(f'{self.source}: inputs, a dict {{name: array}}, expected, got '
+                                  f'{type(inputs).__name__}')
         layers = [step.name for step in self._steps]
         for names, known, what in ((inputs, self.blob_names, 'blob'),
                                    (outputs, self.blob_names, 'blob'), (disable, layers, 'layer')):

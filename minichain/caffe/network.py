@@ -97,7 +97,7 @@ def read_network(caffemodel, prototxt=None):
     # What the test phase does counts first, then training, then what a caffemodel remembers.
     transforms = [layer.transform_param for layer in (*layers, *described, *trained)]
     preprocessing, origin = find_preprocessing(comment, transforms, layers, source)
-    return Network(model.name, layers, preprocessing, origin, os.fspath(source))
+    return Network(model.name, layers, preprocessing, origin, os.fsdecode(source))
 
 
 def read_message(path, weights_only=False):

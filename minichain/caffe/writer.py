@@ -4,7 +4,10 @@ A network is a list of layers, each a dict with the field names of Caffe's Layer
 """
 
 import json
+import math
 import struct
+import sys
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -12,10 +15,13 @@ from minichain._atomic import write_atomically
 from minichain.caffe import schema
 from minichain.caffe.network import PREPROCESSING_MARK
 from minichain.errors import InvalidArgument
+from minichain.image import Preprocessing
 from minichain.protobuf import BYTES, FIXED32, FIXED64, VARINT
+from minichain.type_check import is_text
 
 SCALAR_WIRE = {'float': FIXED32, 'double': FIXED64}
 PACK = {'float': '<f', 'double': '<d'}
+LARGEST = {'float': float(np.finfo(np.float32).max), 'double': sys.float_info.max}
 
 
 def save(caffemodel, prototxt, layers, input_shape, *, input_name='data', name='',
@@ -40,9 +46,18 @@ def save(caffemodel, prototxt, layers, input_shape, *, input_name='data', name='
         preprocessing: minichain.image.Preprocessing; kept in a comment of the prototxt, where
             `load` finds it.
     Raises:
-        InvalidArgument: a field or value that Caffe's format does not have.
+        InvalidArgument: a field or value that Caffe's format does not have; no lists for layers
+            and input_shape; one path for both files.
         FileError: a file cannot be written.
     """
+    for what, value in (('layers', layers), ('input_shape', input_shape)):
+        if not isinstance(value, Iterable):
+            raise InvalidArgument(f'save: a list expected for {what}, got {type(value).__name__}')
+    if not isinstance(preprocessing, (Preprocessing, type(None))):
+        raise InvalidArgument('save: a minichain.image.Preprocessing expected, got '
+                              f'{type(preprocessing).__name__}')
+    if caffemodel == prototxt:
+        raise InvalidArgument(f'save: two paths expected, got {caffemodel!r:.200} for both files')
     data = {'name': input_name, 'type': 'Input', 'top': [input_name],
             'input_param': {'shape': [{'dim': list(input_shape)}]}}
     network = {'name': name, 'layer': [data, *layers]}
@@ -142,18 +157,25 @@ def checked_fields(kind, message):
             yield field, values
 
 
+def is_number(value, largest):
+    """Whether a value is a number that can be stored: up to the largest one, infinite, or NaN."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return isinstance(value, (int, float)) and (
+        abs(value) <= largest or value != value or abs(value) == math.inf)
+
+
 def is_valid(field, value):
     if field.type == 'Blob':
         return isinstance(value, np.ndarray) and value.dtype.kind == 'f'
     if field.type == 'string':
-        return isinstance(value, str)
+        return is_text(value)
     if field.type in schema.FIELDS:
         return isinstance(value, dict)
     if field.type in schema.ENUMS:
-        return value in schema.ENUMS[field.type]
+        return isinstance(value, str) and value in schema.ENUMS[field.type]
     if field.type == 'bool':
         return isinstance(value, (bool, np.bool_))
     if field.type in SCALAR_WIRE:
-        return isinstance(value, (int, float, np.integer, np.floating))
+        return is_number(value, LARGEST[field.type])
     return (isinstance(value, (int, np.integer)) and not isinstance(value, bool)
             and (field.type == 'int' or value >= 0) and abs(int(value)) < 1 << 63)

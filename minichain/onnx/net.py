@@ -16,6 +16,7 @@ from minichain.onnx.graph import Graph, Node, function_key, names_needed, read_m
 from minichain.onnx.operators import CONTROL, OPERATORS, SETTINGS
 from minichain.onnx.operators.signatures import check_signature
 from minichain.protobuf import aligned
+from minichain.type_check import as_names
 from minichain.variable import Parameter
 
 # Model functions that call each other may multiply; no model needs so many nodes, or so deep.
@@ -156,9 +157,8 @@ class OnnxFunction(Chain):
             inputs = {**inputs.pop('inputs'), **inputs}
         if len(args) == 1 and isinstance(args[0], dict):
             inputs, args = {**args[0], **inputs}, ()
-        if isinstance(outputs, str):
-            raise InvalidArgument(f'outputs: a list of names expected, got {outputs!r}')
-        wanted = self.output_names if outputs is None else tuple(outputs)
+        wanted = (self.output_names if outputs is None
+                  else as_names(self.source, 'outputs', outputs))
         values = self._bind(args, inputs, wanted)
         given = [as_array(value) for name in (*inputs, *self.input_names[:len(args)])
                  for value in flat(values[name])]
@@ -220,6 +220,9 @@ class OnnxFunction(Chain):
                                   f'{type(value).__qualname__}')
             value = array
         if isinstance(value, Variable):
+            if value.array is None:
+                raise InvalidArgument(f'{self.source}: input {name!r}: a Variable with an array '
+                                      'expected, its array is None')
             return value if value.dtype.kind == 'f' else value.array
         value = np.asarray(value) if isinstance(value, np.generic) else value
         return as_variable(value) if value.dtype.kind == 'f' else value

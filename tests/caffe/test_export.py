@@ -1,4 +1,6 @@
 """Export: what is written computes what the model computed, by our reader and by OpenCV."""
+import os
+
 import numpy as np
 import pytest
 
@@ -312,3 +314,18 @@ def test_files_are_both_written_or_both_as_before(tmp_path):
         with pytest.raises(FileError, match='could not be written'):
             export(F.relu, [X], folder)
         assert [path.name for path in folder.iterdir()] == [name]
+
+
+@pytest.mark.parametrize('model, directory, name, message', [
+    (F.relu, 1, 'net', 'path of a folder, or None, expected for directory, got int'),
+    (F.relu, [], 'net', 'path of a folder'),
+    (None, None, 'net', 'a Link or another callable expected for model, got NoneType'),
+    (F.relu, None, '\udcff', 'name: string expected')])
+def test_arguments_of_other_types_are_refused(model, directory, name, message):
+    with pytest.raises(InvalidArgument, match=message):
+        export(model, [normal(1, 3, 4, 4)], directory, graph_name=name)
+
+
+def test_the_directory_may_be_bytes(tmp_path):
+    export(F.relu, [normal(1, 3, 4, 4)], os.fsencode(tmp_path))
+    assert len(os.listdir(tmp_path)) == 2

@@ -1,7 +1,9 @@
 """Networks as Chains: which blobs are computed, how weights behave, what is refused."""
 
 import copy
+import os
 import random
+import re
 import time
 import tracemalloc
 
@@ -102,7 +104,6 @@ def test_intermediate_blobs_are_let_go(tmp_path):
     (({'data': X}, ['prob'], ['relu9']), "no layer 'relu9'; there are conv/a, relu, prob"),
     (({}, ['prob']), "needs the blob 'data'"),
     ((X, ['prob']), 'inputs, a dict'),
-    (({'data': X}, 'prob'), 'outputs, a list'),
 ])
 def test_wrong_names_are_refused_with_the_right_ones(small, arguments, message):
     with pytest.raises(InvalidArgument, match=message):
@@ -303,3 +304,30 @@ def test_damaged_files_end_in_our_errors_or_in_a_net_within_bounds(tmp_path):
     tracemalloc.stop()
     assert outcomes == {'net', 'refused'}
     assert peak < 1 << 29 and time.process_time() - start < 60
+
+
+@pytest.mark.parametrize('path', [1, 0, True, 2.5, [], object()], ids=repr)
+def test_what_is_no_path_is_refused_and_open_files_are_left_alone(small, path):
+    for paths in ((path,), (small, path)):
+        with pytest.raises(InvalidArgument, match='path of .*expected, got '):
+            load(*paths)
+    os.fstat(1)     # the file of that number is still open
+
+
+def test_paths_may_be_bytes(small):
+    net = load(os.fsencode(small))
+    assert net.source == str(small) and net({'data': X}, ['prob'])[0].shape == (2, 6, 4, 5)
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (({'data': X}, None), 'outputs: a list of names expected, got None'),
+    (({'data': X}, 'prob'), "outputs: a list of names expected, got 'prob'"),
+    (({'data': X}, [['prob']]), 'outputs: a list of names expected'),
+    (({'data': X}, ['prob'], 3), 'disable: a list of names expected, got 3'),
+    (([X], ['prob']), 'inputs, a dict {name: array}, expected, got list'),
+    (({'data': None}, ['prob']), "input 'data': an array expected, got None"),
+    (({'data': Variable(None)}, ['prob']), "input 'data': an array expected, got None"),
+], ids=lambda value: value if isinstance(value, str) else '')
+def test_arguments_of_other_types_are_refused(small, arguments, message):
+    with pytest.raises(InvalidArgument, match=re.escape(message)):
+        load(small)(*arguments)

@@ -103,3 +103,36 @@ def test_a_folder_that_is_missing_is_named(tmp_path):
 def test_the_same_network_gives_the_same_bytes(tmp_path):
     first = [Path(path).read_bytes() for path in write(tmp_path)]
     assert [Path(path).read_bytes() for path in write(tmp_path)] == first
+
+
+RELU = {'name': 'relu', 'type': 'ReLU', 'bottom': ['data'], 'top': ['relu']}
+
+
+@pytest.mark.parametrize('changes, message', [
+    ({'layers': None}, 'a list expected for layers, got NoneType'),
+    ({'input_shape': 3}, 'a list expected for input_shape, got int'),
+    ({'preprocessing': {'size': [2, 2]}}, 'Preprocessing expected, got dict'),
+    ({'prototxt': 'net.caffemodel'}, 'two paths expected'),
+    ({'caffemodel': 1}, 'path of a file to write expected, got int'),
+    ({'name': '\udcff'}, 'name: string expected'),
+    ({'layers': [{**RELU, 'type': 'Pooling', 'pooling_param': {'pool': ['MAX']}}]},
+     'pool: PoolMethod expected'),
+    ({'layers': [{**RELU, 'type': 'Power', 'power_param': {'scale': 1e300}}]},
+     'scale: float expected'),
+    ({'layers': [{**RELU, 'type': 'Power', 'power_param': {'scale': 10 ** 400}}]},
+     'scale: float expected'),
+], ids=lambda value: value if isinstance(value, str) else '')
+def test_arguments_that_no_file_can_hold_are_refused(tmp_path, monkeypatch, changes, message):
+    monkeypatch.chdir(tmp_path)
+    arguments = {'caffemodel': 'net.caffemodel', 'prototxt': 'net.prototxt', 'layers': [RELU],
+                 'input_shape': (1, 3, 2, 2), **changes}
+    with pytest.raises(InvalidArgument, match=message):
+        save(**arguments)
+    assert os.listdir(tmp_path) == []
+
+
+def test_infinite_and_large_numbers_are_kept(tmp_path):
+    for number in (float('inf'), 3.4e38, np.float32(2), 7):
+        layers = [{**RELU, 'type': 'Power', 'power_param': {'scale': number}}]
+        save(tmp_path / 'a', tmp_path / 'b', layers, (1, 3, 2, 2))
+        assert read_network(tmp_path / 'a').layers[-1].power_param.scale == np.float32(number)

@@ -185,3 +185,13 @@ def test_weights_that_are_called_alike_in_many_bodies_are_kept_apart():
     names = [name for name, _ in net.namedparams()]
     assert len(set(names)) == 8 and {'/W', '/W_', '/W_2'} <= set(names)
     assert isinstance(net, mc.Chain)
+
+
+def test_outputs_are_names_and_variables_have_arrays():
+    net = minichain.onnx.load(model('Relu'))
+    name, = net.output_names
+    for outputs in (name, 3, [[name]], [None]):
+        with pytest.raises(InvalidArgument, match='outputs: a list of names expected'):
+            net(np.ones((2, 3), 'float32'), outputs=outputs)
+    with pytest.raises(InvalidArgument, match='a Variable with an array expected'):
+        net(mc.Variable(None))

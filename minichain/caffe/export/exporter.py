@@ -45,6 +45,9 @@ def export(model, args, directory=None, export_params=True, graph_name='Graph'):
     """
     if not isinstance(graph_name, str):
         raise InvalidArgument(f'export: a text for graph_name expected, got {graph_name!r:.60}')
+    if not callable(model):
+        raise InvalidArgument('export: a Link or another callable expected for model, got '
+                              f'{type(model).__name__}')
     code, names, arrays = _call(model, args)
     link = owner(model)
     layers = _layers(trace(code, list(map(as_variable, arrays)), names, link))
@@ -184,6 +187,10 @@ def _expect_same(layers, others):
 
 
 def _write(directory, text, binary):
+    if not isinstance(directory, (str, bytes, os.PathLike)):
+        raise InvalidArgument('export: the path of a folder, or None, expected for directory, got '
+                              f'{type(directory).__name__}')
+    directory = os.fsdecode(directory)
     paths = [os.path.join(directory, name) for name in FILES]
     if binary is None:
         write_atomically(paths[0], text)

@@ -2,6 +2,7 @@
 import contextlib
 import inspect
 import itertools
+from collections.abc import Iterable
 
 from minichain._atomic import write_atomically
 from minichain.autograd import as_variable
@@ -14,6 +15,7 @@ from minichain.onnx.exporting.graph import Graph
 from minichain.onnx.exporting.model_proto import build, serialize
 from minichain.onnx.exporting.refusal import CannotExport
 from minichain.tracing import named_leaves, owner, trace
+from minichain.type_check import is_text
 
 OLDEST = 13   # operator set of ONNX 1.8
 # Batch sizes of the two traces, and what values the second sees. The other sizes are for models
@@ -58,7 +60,7 @@ def export(model, example_inputs, path=None, *, input_names=None, output_names=N
                               f'onnx knows, expected, got {opset!r}')
     metadata = {} if metadata is None else metadata
     if not isinstance(metadata, dict) or not all(
-            isinstance(text, str) for pair in metadata.items() for text in pair):
+            is_text(text) for pair in metadata.items() for text in pair):
         raise InvalidArgument('export: metadata: a dict from text to text expected, got '
                               f'{metadata!r:.200}')
     chain = owner(model) if chain is None else chain
@@ -109,12 +111,12 @@ def _call(model, example_inputs):
 def _expect_names(label, names, defaults):
     if names is None:
         return defaults
-    names = [names] if isinstance(names, str) else list(names)
-    if len(names) != len(defaults) or len(set(names)) < len(names) or not all(
-            isinstance(name, str) and name for name in names):
+    given = [names] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
+    if not all(is_text(name) and name for name in given) or not (
+            len(given) == len(set(given)) == len(defaults)):
         raise InvalidArgument(f'export: {label}: {len(defaults)} different names expected, in '
-                              f'place of {defaults}, got {names}')
-    return names
+                              f'place of {defaults}, got {names!r:.200}')
+    return given
 
 
 def _batch_axes(batch_axis, names, arrays):

@@ -205,3 +205,18 @@ def test_a_model_on_a_gpu_gives_the_same_file():
         net.to_device(0)
         examples = tuple(map(net.device.send, examples))
         assert export(code, examples, chain=net) == expected
+
+
+@pytest.mark.parametrize('path', [1, 2.5, [], object()], ids=repr)
+def test_a_target_that_is_no_path_is_refused(path):
+    with pytest.raises(InvalidArgument, match='path of a file to write expected, got '):
+        export(L.Linear(3, 2), np.ones((4, 3), 'float32'), path)
+
+
+@pytest.mark.parametrize('options, message', [
+    ({'output_names': 3}, 'output_names: 1 different names expected'),
+    ({'input_names': ['\udcff']}, 'input_names: 1 different names expected'),
+    ({'metadata': {'a': '\udcff'}}, 'a dict from text to text expected')])
+def test_names_that_no_file_can_hold_are_refused(options, message):
+    with pytest.raises(InvalidArgument, match=message):
+        export(L.Linear(3, 2), np.ones((4, 3), 'float32'), **options)
