@@ -37,14 +37,18 @@ from minichain import (
     training_report,
 )
 from minichain._atomic import remove_leftovers, write_atomically
+from minichain.backend import CpuDevice, GpuDevice
 from minichain.captioning import CaptionSplit, leave_out, rows, tokens_of
+from minichain.captured_learning import CapturedUpdates
 from minichain.command_line import Parser, flag, make_folder, number
+from minichain.configuration import using_config
 from minichain.datasets import captions as caption_files
 from minichain.datasets import scenes
 from minichain.distributed import Communicator, SharedLearner, create_multi_node_optimizer
 from minichain.errors import InvalidArgument
 from minichain.features import cached_features
 from minichain.folder_lock import held
+from minichain.gpu import memory
 from minichain.image_encoder import ImageEncoder
 from minichain.interruption import Interruption
 from minichain.iterators import BucketIterator
@@ -55,6 +59,7 @@ from minichain.vocabulary import Vocabulary
 from models.caption_generator import INJECT, CaptionGenerator
 from weights import registry
 
+READ_EVERY = 20   # updates; a GPU is not waited for in between
 ROOT = os.path.dirname(os.path.abspath(__file__))
 SCENE_TOKENIZERS = {'en': 'words', 'ja': 'characters'}
 
@@ -152,6 +157,15 @@ an error, 130 after Ctrl-C or a polite kill, which leaves a snapshot.
                                            'that are given must be those of the run')
     add('--cache', help='folder of computed image features (default: result/features)')
     add('--device', help='cpu, cuda or cuda:1 (default: cpu)')
+    add('--precision', choices=('float32', 'tf32', 'bf16'),
+        help='how a GPU computes: float32 as IEEE 754 has it; tf32, products of rounded numbers; '
+             'bf16, that and activations of 16 bits (default: float32)')
+    add('--deterministic', action='store_true',
+        help='on a GPU, two runs agree in every bit, which costs some speed; a CPU always does so')
+    add('--capture', action=argparse.BooleanOptionalAction,
+        help='capture the steps of training as CUDA graphs, one for each length of captions, and '
+             'replay them: the same steps up to rounding, with pads, in one launch each (default: '
+             'on a GPU)')
     add('--quiet', action='store_true', help='no progress bars, which only terminals get')
     given = vars(parser.parse_args(argv))
     if not sys.stderr.isatty():
@@ -178,7 +192,8 @@ def settle_options(given):
         data=None, images=None, strict=False, language=None, prototxt=None, layer=None,
         weights=os.path.join(ROOT, 'weights', 'scenes_cnn.caffemodel'), by_stars=False,
         blind=not drawn, article_units=False, snapshot_every=None, iterations=None,
-        cache=os.path.abspath(os.path.join('result', 'features')), device='cpu', quiet=False)
+        cache=os.path.abspath(os.path.join('result', 'features')), device='cpu',
+        precision='float32', deterministic=False, capture=None, quiet=False)
     if drawn:
         options['language'] = given.get('language', 'en')
         options['tokenizer'] = SCENE_TOKENIZERS[options['language']]
@@ -229,12 +244,26 @@ def make_learner(config, options, split, device, communicator, sees):
     return SharedLearner(model, optimizer, device, options.bptt or None, sees, communicator)
 
 
+def capture(options, learners, device, communicator):
+    """Let learners capture their steps, where that is asked for and can be done."""
+    wanted = isinstance(device, GpuDevice) if options.capture is None else options.capture
+    if not wanted or isinstance(device, CpuDevice):
+        return
+    if options.bptt or communicator.size > 1:
+        print(f'capture  no: {"--bptt" if options.bptt else "several ranks"} run steps as written')
+        return
+    for learner in learners.values():
+        learner.captured = CapturedUpdates(learner, options.batch)
+    print('capture  each step is one launch, of captions with pads')
+
+
 class Run:
     """A training run: everything that changes while it goes on, and what it leaves.
 
     Attributes:
         iteration, epoch: updates made, epochs completed.
-        losses: {learner: Loss of the current epoch so far, of what this rank learned from}.
+        losses: {learner: Loss of the current epoch so far, of what this rank learned from; of a
+            GPU it may still be there}.
         writes: whether this rank is the one that writes files: the first.
         best: {learner: (dev loss, epoch) of its model in the result folder}.
     """
@@ -263,8 +292,10 @@ class Run:
         """Start the log, and leave the first snapshot."""
         if self.writes:
             self.log = TrainingLog(self.path('log.jsonl'))
-            self.log.append(config=self.config, floors={
-                name: training_report.numbers(losses) for name, losses in floors.items()})
+            device = self.learners['model'].device
+            self.log.append(config=self.config, device=training_report.describe_device(device),
+                            floors={name: training_report.numbers(losses)
+                                    for name, losses in floors.items()})
         self.save()
 
     def save(self):
@@ -283,7 +314,12 @@ class Run:
 
     def whole_losses(self):
         """Return the losses of the current epoch so far, of what all ranks learned from."""
-        return {name: learner.whole(self.losses[name]) for name, learner in self.learners.items()}
+        return {name: learner.whole(self.read(name)) for name, learner in self.learners.items()}
+
+    def read(self, name):
+        """Return the Loss of one learner in the current epoch, which waits for its GPU."""
+        self.losses[name] = self.learners[name].read(self.losses[name])
+        return self.losses[name]
 
     def restore(self, arrays, state):
         """Take everything from a snapshot."""
@@ -309,6 +345,7 @@ class Run:
     def train_epoch(self, interruption):
         """Go through the rest of an epoch, then report on it."""
         started, done, every = time.perf_counter(), 0, self.options.snapshot_every
+        on_cpu = isinstance(self.learners['model'].device, CpuDevice)
         with tqdm.tqdm(total=self.batches.n_batches, initial=self.batches.current_position,
                        desc=f'epoch {self.epoch + 1}/{self.options.epochs}', unit=' batches',
                        leave=False, disable=self.options.quiet) as bar:
@@ -316,9 +353,10 @@ class Run:
                 examples = self.batches.next()
                 self.update(examples)
                 done += len(examples)
-                bar.set_postfix_str(
-                    f'{self.losses["model"].per_token:.3f} nats/token '
-                    f'{done / (time.perf_counter() - started):.0f} captions/s', refresh=False)
+                if on_cpu or self.iteration % READ_EVERY == 0:
+                    bar.set_postfix_str(
+                        f'{self.read("model").per_token:.3f} nats/token '
+                        f'{done / (time.perf_counter() - started):.0f} captions/s', refresh=False)
                 bar.update()
                 if self.batches.is_new_epoch:
                     break
@@ -336,7 +374,7 @@ class Run:
         features = rows(split.features, split.image_of[examples])
         for name, learner in self.learners.items():
             # So dropout depends on iteration and rank alone, and a resumed run draws the same.
-            learner.device.xp.random.seed(
+            learner.seed(
                 (options.seed * 1_000_003 + self.iteration + 1 + rank * 777_767_777) % 2 ** 32)
             learner.optimizer.alpha = options.lr * (left if options.decay == 'linear' else 1)
             self.losses[name] += learner.update(features, ids)
@@ -432,12 +470,17 @@ def main(argv=None, communicator=None):
         options = settle_options(given)
         before = run_identity.find_run(options.out, run_identity.arguments_of(options))
     device = distributed.device_of(options.device, communicator)
+    if given.get('capture') and isinstance(device, CpuDevice):
+        raise InvalidArgument('--capture has no effect on the CPU; leave it out, or add --device '
+                              'cuda')
     device.use()
     make_folder(options.out)
     with held(options.out) if communicator.rank == 0 else contextlib.nullcontext():
         if communicator.rank == 0:
             remove_leftovers(options.out)
-        work(options, before, 'resume' in given, device, communicator)
+        with using_config('precision', options.precision), \
+                using_config('deterministic', options.deterministic):
+            work(options, before, 'resume' in given, device, communicator)
         communicator.barrier()
 
 
@@ -476,6 +519,7 @@ def work(options, before, resumes, device, communicator):
                                    name == 'model')
                 for name in ('model', 'blind')[:1 + options.blind]}
     training_report.print_model(learners['model'].model, encoder, device)
+    capture(options, learners, device, communicator)
     if communicator.size > 1:
         print(f'ranks    {communicator.size}, each learns from its share of every batch')
     floors = loss_floor.find_floors(data, splits, len(vocabulary), tokenizer.tokenize)
@@ -494,6 +538,8 @@ def work(options, before, resumes, device, communicator):
             test(run)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f'{resume} goes on') from None
+    if isinstance(device, GpuDevice):
+        print(f'memory   {memory.report()}')
     print(f'result   {options.out}')
     print('next     ' + (f'python generate.py IMAGE --model {options.out}'
                          if run.epoch >= options.epochs else resume))

@@ -91,7 +91,11 @@ class Learner:
         device: where the model is.
         n_steps: of truncated backpropagation through time; None: whole captions.
         sees: whether the model is shown the images; one that is not always sees the mean image.
+    Attributes:
+        captured: None, or :class:`~minichain.captured_learning.CapturedUpdates` to learn by.
     """
+
+    captured = None
 
     def __init__(self, model, optimizer, device, n_steps=None, sees=True):
         self.model, self.optimizer, self.device = model, optimizer, device
@@ -101,21 +105,55 @@ class Learner:
         """Return the features as this learner sees them."""
         return features if self.sees else self.model.feature_mean + 0 * features
 
+    def seed(self, seed):
+        """Let dropout draw what depends on the seed alone, an int from 0 to 2^32 - 1."""
+        self.device.xp.random.seed(seed)
+        if self.captured is not None:
+            self.captured.seed(seed)
+
     @np.errstate(over='ignore', invalid='ignore')       # the loss is checked
     def update(self, features, ids):
-        """Learn one batch: features (N, D) and N captions. Returns the Loss before it."""
+        """Learn one batch: features (N, D) and N captions.
+
+        Returns:
+            the Loss before it; of a GPU it is there until it is read, so that nobody waits.
+        Raises:
+            NotFinite: the loss is NaN or infinite, and this is the CPU; nothing was changed. What
+                a GPU computed is checked when it is read.
+        """
+        if self.captured is not None and self.captured.goes_on:
+            return self.captured.update(features, ids)
         order, chunks = pack(ids, self.n_steps)
         features, states, total = self.look(rows(features, order)), None, Loss(captions=len(ids))
         for chunk in chunks:
-            chunk = chunk.send(self.device)
-            loss, states = self.model.loss(self.model.image(features), chunk, states)
-            nats = expect_finite(float(loss.array), 'train')
-            self.model.cleargrads()
-            loss.backward()
-            loss.unchain_backward()
-            self.optimizer.update()
+            nats, states = self.learn(features, chunk.send(self.device), states)
             total += Loss(nats * len(chunk.targets), len(chunk.targets))
         return total
+
+    def learn(self, features, chunk, states=None):
+        """Learn one PackedChunk; features (N, D) and ``states`` of the chunk before or None.
+
+        Returns:
+            (nats, states): nats per token before it, a number or an array, float64; the states.
+        """
+        loss, states = self.model.loss(self.model.image(features), chunk, states)
+        nats = (expect_finite(float(loss.array), 'train') if isinstance(loss.array, np.ndarray)
+                else loss.array.astype(np.float64))
+        self.model.cleargrads()
+        loss.backward()
+        loss.unchain_backward()
+        self.optimizer.update()
+        return nats, states
+
+    def read(self, loss):
+        """Return a Loss of :meth:`update`, or a sum of these, on the host.
+
+        Raises:
+            NotFinite: it is NaN or infinite.
+        """
+        loss = loss.read()
+        expect_finite(loss.nats, 'train')
+        return loss
 
     @np.errstate(over='ignore', invalid='ignore')
     def evaluate(self, split, shuffled=False, batch=256):

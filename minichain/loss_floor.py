@@ -17,7 +17,8 @@ class Loss:
     """A total of negative log-probabilities, and over how much it was taken.
 
     Attributes:
-        nats: the total. tokens: of words and ends of captions. captions: of captions.
+        nats: the total; an array without axes while it is on a device. tokens: of words and ends
+            of captions. captions: of captions.
     """
 
     nats: float = 0.
@@ -27,6 +28,10 @@ class Loss:
     def __add__(self, other):
         return Loss(self.nats + other.nats, self.tokens + other.tokens,
                     self.captions + other.captions)
+
+    def read(self):
+        """Return this Loss with its total on the host; that waits for the device."""
+        return dataclasses.replace(self, nats=float(self.nats))
 
     per_token = property(lambda self: self.nats / self.tokens if self.tokens else math.nan)
     per_caption = property(lambda self: self.nats / self.captions if self.captions else math.nan)

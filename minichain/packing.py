@@ -1,10 +1,12 @@
-"""Captions of different lengths as one batch without pads, for an LSTM over packed sequences."""
+"""Captions of different lengths as one batch for an LSTM over packed sequences: without pads, or
+with pads where batches are to have few shapes."""
 import dataclasses
 
 import numpy as np
 
 from minichain.errors import InvalidArgument
 
+PAD = -1   # no word, and nothing to be said
 
 @dataclasses.dataclass(frozen=True)
 class PackedChunk:
@@ -58,3 +60,18 @@ def pack(captions, n_steps=None):
                            for first in (start, start + 1))
         chunks.append(PackedChunk(inputs, targets, sizes, start == 0))
     return order, chunks
+
+
+def pad(captions, rows, n_steps):
+    """Lay captions out for teacher forcing with pads, so that all rows have all steps.
+
+    Args:
+        captions: id arrays as of :func:`pack`, at most ``rows``, of at most ``n_steps + 1`` ids.
+    Returns:
+        (inputs, targets): the words that are read and that are to be said next, step by step,
+        (n_steps * rows,), int32, PAD where there is none.
+    """
+    table = np.full((2, n_steps, rows), PAD, np.int32)
+    for row, ids in enumerate(captions):
+        table[0, :len(ids) - 1, row], table[1, :len(ids) - 1, row] = ids[:-1], ids[1:]
+    return table[0].reshape(-1), table[1].reshape(-1)

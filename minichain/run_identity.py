@@ -16,10 +16,11 @@ STATE = {'options': dict, 'config': dict, 'iteration': int, 'epoch': int, 'best'
 # Not the log: a run that was killed early may have left nothing else.
 LEFT_BY_A_RUN = (SNAPSHOT, 'config.json', 'model.npz')
 
-# What may differ between a run and its continuation: where it happens and for how long. Of files
-# the content decides, and is compared when it has been read.
-UNTIED = ('resume', 'out', 'cache', 'device', 'quiet', 'iterations', 'snapshot_every', 'strict',
-          'data', 'images', 'weights', 'prototxt', 'layer')
+# What may differ between a run and its continuation: where it happens, how, and for how long. Of
+# files the content decides, and is compared when it has been read.
+UNTIED = ('resume', 'out', 'cache', 'device', 'precision', 'deterministic', 'capture', 'quiet',
+          'iterations', 'snapshot_every', 'strict', 'data', 'images', 'weights', 'prototxt',
+          'layer')
 
 
 def arguments_of(options):
@@ -44,7 +45,9 @@ def resume_options(given, stored):
     expect_equal({flag(name): value for name, value in stored.items()}, tied,
                  f'--resume {given["resume"]}: the options of the run expected, got others',
                  'Leave them out, or start a new run')
-    return argparse.Namespace(**{**stored, 'iterations': None, 'quiet': False,
+    # The first three are younger than other options; a snapshot may be older.
+    return argparse.Namespace(**{'precision': 'float32', 'deterministic': False, 'capture': None,
+                                 **stored, 'iterations': None, 'quiet': False,
                                  'out': given['resume'], **given})
 
 

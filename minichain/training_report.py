@@ -2,6 +2,8 @@
 import os
 
 from minichain import pictures
+from minichain.backend import CpuDevice
+from minichain.gpu import precision
 
 
 def numbers(losses):
@@ -18,13 +20,19 @@ def print_data(data):
               f'{sum(len(image.captions) for image in images)} captions')
 
 
+def describe_device(device):
+    """Return in words where a run is computed, and how exactly."""
+    exactly = 'float32' if isinstance(device, CpuDevice) else precision.describe()
+    return f'{device.name}, {exactly}'
+
+
 def print_model(model, encoder, device):
     """Print what is trained, what is frozen, and where it is computed."""
     print(f'model    {model.count_params():,} parameters trained: '
           f'{", ".join(path for path, _ in model.namedparams())}')
     print(f'frozen   {encoder.description["weights"]}, layer {encoder.description["layer"]}')
     print(f'images   {encoder.preparation}')
-    print(f'device   {device.name}, float32')
+    print(f'device   {describe_device(device)}')
 
 
 def print_floors(floors):

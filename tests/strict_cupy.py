@@ -40,9 +40,11 @@ class Device:
 
 def _module(available=True):
     module = arrays.Module('cupy', ndarray)
-    runtime = types.SimpleNamespace(getDeviceCount=lambda: 1, getDevice=lambda: 0)
+    runtime = types.SimpleNamespace(getDeviceCount=lambda: 1, getDevice=lambda: 0,
+                                    memGetInfo=lambda: (1 << 30, 1 << 31))
+    pool = types.SimpleNamespace(used_bytes=lambda: 0, total_bytes=lambda: 0)
     vars(module).update(
-        __version__='14.0 (strict stand-in)',
+        __version__='14.0 (strict stand-in)', get_default_memory_pool=lambda: pool,
         cuda=types.SimpleNamespace(is_available=lambda: available, runtime=runtime, Device=Device))
     return module
 

@@ -210,7 +210,7 @@ def test_the_path_of_the_gpu_does_what_numpy_does():
     with strict_cupy.installed():
         learner = make_learner(device='cuda')
         split.features = learner.device.send(split.features)
-        losses = [learner.update(rows(split.features, split.image_of), split.ids).nats,
+        losses = [learner.update(rows(split.features, split.image_of), split.ids).read().nats,
                   learner.evaluate(split, shuffled=True).nats]
         learner.expect_finite()
         said = [found.words for found in learner.say(split.features, 6, beam=2)]

@@ -3,7 +3,7 @@ import pytest
 
 from minichain import backend
 from minichain.errors import InvalidArgument
-from minichain.packing import pack
+from minichain.packing import PAD, pack, pad
 
 CAPTIONS = [np.array(ids) for ids in ([1, 5, 2], [1, 7, 8, 9, 2], [1, 4, 2], [1, 2])]
 
@@ -46,3 +46,12 @@ def test_captions_without_words_are_refused():
     for captions, n_steps in (([], None), ([[1]], None), ([[1, 2]], 0)):
         with pytest.raises(InvalidArgument):
             pack(captions, n_steps)
+
+
+def test_pads_stand_where_a_caption_has_no_step_and_in_rows_without_one():
+    inputs, targets = pad(CAPTIONS, 5, 4)
+    assert inputs.dtype == targets.dtype == np.int32
+    assert inputs.reshape(4, 5).T.tolist() == [
+        [1, 5, PAD, PAD], [1, 7, 8, 9], [1, 4, PAD, PAD], [1, PAD, PAD, PAD], [PAD] * 4]
+    assert targets.reshape(4, 5).T.tolist() == [
+        [5, 2, PAD, PAD], [7, 8, 9, 2], [4, 2, PAD, PAD], [2, PAD, PAD, PAD], [PAD] * 4]

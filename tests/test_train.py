@@ -175,7 +175,7 @@ def test_twenty_iterations_are_ten_and_ten(tmp_path, options):
 
 
 def test_the_path_of_the_gpu_goes_on_exactly_too_and_its_snapshots_need_no_gpu(tmp_path):
-    argv = ['--device', 'cuda', '--iterations']
+    argv = ['--device', 'cuda', '--no-capture', '--iterations']   # it has no streams
     with strict_cupy.installed():
         assert run(*arguments(tmp_path, *argv, 10)) == 0
         assert run(*arguments(tmp_path, *argv, 8, out='other')) == 0
