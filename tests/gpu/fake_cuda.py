@@ -206,9 +206,19 @@ class ndarray:
         launch(np.copyto, result, self)
         return result
 
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, index):
+        start, stop, step = index.indices(len(self))
+        assert step == 1 and len(self.shape) == 1
+        return ndarray(stop - start, self.dtype, self.data + start * self.dtype.itemsize)
+
     def __setitem__(self, index, value):
-        assert index is Ellipsis
-        launch(np.copyto, self, value)
+        if index is Ellipsis:
+            launch(np.copyto, self, value)
+        else:
+            launch(lambda values: values.__setitem__(index, value), self)
 
 
 def launch(function, *arrays):
@@ -220,6 +230,9 @@ def launch(function, *arrays):
 class Device:
     def __init__(self, device=0):
         self.id = int(device)
+
+    def __eq__(self, other):
+        return self.id == other.id
 
     def __enter__(self):
         return self

@@ -10,6 +10,7 @@ import minichain.links as L
 from minichain import FunctionNode, optimizers, using_config
 from minichain.errors import DeviceError, InvalidType
 from minichain.gpu import compile_step, step_state
+from minichain.gpu.host_numbers import HostNumbers
 from tests.gpu import fake_cuda
 
 
@@ -214,6 +215,27 @@ def test_a_step_that_counts_on_the_host_or_replaces_its_state_is_not_captured(
     descent.follow(step, batches(3))
     assert descent.state['t'] in (0, 6)   # as many as steps: the one that failed is taken back
     assert calls(cupy, 'launch') == []
+
+
+def test_numbers_that_follow_the_host_are_there_before_each_replay(cupy):
+    descent, numbers, rates = Descent(cupy), HostNumbers(), []
+
+    def rate():
+        return rates[-1],
+
+    def update(x):
+        there, w = numbers.on_device(rate, descent.state['w']), descent.state['w']
+        cupy.launch(lambda w, x, rate: w.__isub__(2 * rate * (w - x).mean(axis=0)), w, x, there)
+    step = compile_step(update, np.zeros((2, 3), np.float32), state=(descent.state,))
+    given = batches(9)
+    for number, x in enumerate(given):
+        rates.append(.1 / (1 + number // 2))
+        step(x)
+        descent.in_numpy(x, rates[-1])
+    np.testing.assert_allclose(descent.state['w'].get(), descent.expected, rtol=1e-5)
+    assert step.captures == 1
+    # A batch each step; and a table with the first replay and where the rate is another one.
+    assert len(calls(cupy, 'from_host')) == len(given) + len(set(rates[2:]))
 
 
 class Peeking(FunctionNode):

@@ -4,7 +4,7 @@ import pytest
 
 import minichain.functions as F
 import minichain.links as L
-from minichain import optimizers
+from minichain import optimizer_hooks, optimizers
 from minichain.backend import cuda_available, import_cupy
 from minichain.gpu import compile_step, memory
 from minichain.gpu.transfer import Transfer
@@ -61,6 +61,41 @@ def test_captured_steps_have_the_losses_of_steps_as_written():
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
     np.testing.assert_allclose(weights[1], weights[0], rtol=1e-5)
     assert 'private' in memory.report() and memory.usage().live > 0
+
+
+@pytest.mark.parametrize('make', [
+    lambda: optimizers.Adam(.01), lambda: optimizers.AdamW(.01, weight_decay_rate=.1),
+    lambda: optimizers.AMSGrad(.01), lambda: optimizers.SGD(.05),
+    lambda: optimizers.MomentumSGD(.05), lambda: optimizers.RMSprop(.01), optimizers.MSVAG])
+def test_whole_steps_with_schedules_clipping_and_dropout_are_captured(make):
+    random, losses, weights = np.random.default_rng(4), [], []
+    batches = [tuple(random.normal(size=(2, 32, 64)).astype('f4')) for _ in range(12)]
+    for captured in (False, True):
+        model, *_ = network()
+        optimizer = make().setup(model)
+        optimizer.add_hook(optimizer_hooks.WeightDecay(.01))
+        optimizer.add_hook(optimizer_hooks.GradientClipping(.05))
+        name = 'alpha' if isinstance(optimizer, optimizers.Adam) else 'lr'   # of its family too
+
+        def update(batch, model=model, optimizer=optimizer):
+            x, t = batch
+            model.cleargrads()
+            loss = F.mean_squared_error(F.tanh(model(F.dropout(x, .2))), t)
+            loss.backward()
+            optimizer.update()
+            return loss
+        step = compile_step(update, batches[0], state=(optimizer,))
+        first = getattr(optimizer, name)
+        if not captured:
+            step.reason = 'the same steps as written are wanted'
+        losses.append([])
+        for number, batch in enumerate(batches):
+            setattr(optimizer, name, first / (1 + number))
+            losses[-1].append(float(step(batch)))
+        weights.append(model.W.array.get())
+        assert optimizer.t == len(batches) and step.captures == captured
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-6)
+    np.testing.assert_allclose(weights[1], weights[0], rtol=1e-6, atol=1e-7)
 
 
 def test_the_debug_comparison_finds_nothing_to_tell():
