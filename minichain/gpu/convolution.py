@@ -3,7 +3,8 @@
 What is computed, and the shapes, are those of functions/convolution_arrays.py. Columns (im2col.py)
 of as many images as fit MOST bytes are made at a time; of an image whose columns alone are more,
 some rows of windows, one at least. Windows of one position need no columns. Besides columns no
-more memory is taken than a copy of the operands.
+more memory is taken than a copy of the operands. Channels that are filtered each by itself have
+kernels without columns (depthwise.py).
 
 Where cuDNN is installed and ``config.use_cudnn`` allows, the faster way is taken (fastest.py).
 """
@@ -15,6 +16,7 @@ import numpy as np
 from minichain.backend import get_array_module
 from minichain.configuration import config
 from minichain.gpu import cublaslt, cudnn, cudnn_convolution, fastest
+from minichain.gpu.depthwise import depthwise, depthwise_gradient, depthwise_weights
 from minichain.gpu.gemm import gemm
 from minichain.gpu.im2col import col2im, im2col
 from minichain.gpu.launcher import MACHINES
@@ -33,8 +35,9 @@ def convolve(x, W, b, windows, groups):
     """Return y (N, O, OH, OW); b (O,) or None is added."""
     x, W, b = _contiguous(x, W, b)
     y = get_array_module(x).empty((len(x), len(W), *windows.out), x.dtype)
-    _run('forward', (x, W, y), windows, groups,
-         functools.partial(_convolve, x, W, b, y, windows, groups),
+    _run('forward' if b is None else 'forward with bias', (x, W, y), windows, groups,
+         lambda: _convolve(x, W, b, y, windows, groups),
+         lambda: depthwise(x, W, b, y, *windows[2:5]),
          lambda how: cudnn_convolution.convolution_forward(x, W, y, how, b=b))
     return y
 
@@ -44,7 +47,8 @@ def deconvolve(y, W, b, windows, groups):
     y, W, b = _contiguous(y, W, b)
     x = get_array_module(y).empty((len(y), groups * W.shape[1], *windows.size), y.dtype)
     _run('backward data', (x, W, y), windows, groups,
-         functools.partial(_deconvolve, y, W, x, windows, groups),
+         lambda: _deconvolve(y, W, x, windows, groups),
+         lambda: depthwise_gradient(y, W, x, *windows[2:5]),
          lambda how: cudnn_convolution.convolution_backward_data(W, y, x, how))
     if b is not None:
         x += b[:, None, None]
@@ -56,7 +60,8 @@ def convolve_weight(x, y, windows, groups):
     x, y = _contiguous(x, y)
     W = get_array_module(x).empty((y.shape[1], x.shape[1] // groups, *windows.ksize), x.dtype)
     _run('backward filter', (x, W, y), windows, groups,
-         functools.partial(_convolve_weight, x, y, W, windows, groups),
+         lambda: _convolve_weight(x, y, W, windows, groups),
+         lambda: depthwise_weights(x, y, W, *windows[2:5]),
          lambda how: cudnn_convolution.convolution_backward_filter(x, y, W, how))
     return W
 
@@ -65,15 +70,17 @@ def _contiguous(*arrays):
     return [x if x is None else get_array_module(x).ascontiguousarray(x) for x in arrays]
 
 
-def _run(name, arrays, windows, groups, by_columns, by_cudnn):
-    """Fill a result by columns, or by cuDNN where that may serve and is faster.
+def _run(name, arrays, windows, groups, by_columns, by_channels, by_cudnn):
+    """Fill a result by our kernels, or by cuDNN where that may serve and is faster.
 
     Args:
-        arrays: x, W and y. by_columns: function. by_cudnn: function of a
-            :class:`~minichain.gpu.cudnn_convolution.Convolution`.
+        arrays: x, W and y.
+        by_columns, by_channels: functions; the latter for filters of one channel each.
+        by_cudnn: function of a :class:`~minichain.gpu.cudnn_convolution.Convolution`.
     """
+    by_kernels = by_channels if groups > 1 == arrays[1].shape[1] else by_columns
     if not _cudnn_serves(arrays[0], windows):
-        by_columns()
+        by_kernels()
         return
     how = cudnn_convolution.Convolution(windows.stride, windows.pad, windows.dilate, groups)
     if config.use_cudnn == 'always':
@@ -81,7 +88,7 @@ def _run(name, arrays, windows, groups, by_columns, by_cudnn):
         return
     key = (f'{name} {" ".join(str(array.shape) for array in arrays)} {tuple(how)} '
            f'{config.precision} cublasLt {cublaslt.version()} cuDNN {cudnn.version()}')
-    fastest.run(key, (by_columns, functools.partial(by_cudnn, how)))
+    fastest.run(key, (by_kernels, functools.partial(by_cudnn, how)))
 
 
 def _cudnn_serves(x, windows):
@@ -92,9 +99,14 @@ def _cudnn_serves(x, windows):
     """
     return (config.use_cudnn != 'never' and not isinstance(MACHINES.get(type(x)), Simulator)
             and (config.use_cudnn == 'always' or not config.deterministic)
-            and min(windows.pad) >= 0 and available('cudnn')
+            and min(windows.pad) >= 0 and _cudnn_is_there()
             and all(out == (n + 2 * p - d * (k - 1) - 1) // s + 1
                     for n, k, s, p, d, out in zip(*windows)))
+
+
+@functools.cache
+def _cudnn_is_there():
+    return available('cudnn')
 
 
 def _convolve(x, W, b, y, windows, groups):

@@ -17,7 +17,7 @@ def of_convolution():
             ((2, 4, 7, 9), 8, (3, 2), (1, 2), (0, 1), 2, 4, False),
             ((3, 6, 5, 4), 4, 1, 1, 0, 1, 2, False), ((2, 3, 5, 5), 40, 1, 2, 0, 1, 1, False),
             ((4, 6, 1, 1), 4, 1, 1, 0, 1, 1, False), ((3, 2, 4, 4), 5, 4, 1, 0, 1, 1, False),
-            ((2, 6, 9, 1), 12, (2, 1), 1, 0, 1, 6, False)):
+            ((2, 6, 9, 1), 12, (2, 1), 1, 0, 1, 6, False), ((2, 3, 6, 5), 3, 3, 2, 1, 1, 3, True)):
         windows = slide('test', shape[2:], ksize, stride, pad, cover_all, dilate)
         yield (normal(*shape), normal(O, shape[1] // groups, *windows.ksize), normal(O),
                normal(shape[0], O, *windows.out), windows, groups)

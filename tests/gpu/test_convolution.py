@@ -48,7 +48,7 @@ def test_however_few_columns_there_are_at_a_time_the_result_is_that_of_float64(
         x, windows = case[0], case[4]
         of_a_row = x.shape[1] * np.prod(windows.ksize) * windows.out[1] * x.itemsize
         assert all(size <= max(most, of_a_row) for size in sizes)
-    assert sizes or name == 'convolve_weight'
+        assert sizes or 1 == case[1].shape[1] or set(windows.ksize) == {1}
 
 
 @simulated
@@ -74,6 +74,18 @@ def test_products_are_batches_of_groups_or_of_images_so_that_they_are_few(
     assert len(calls) == products
 
 
+@simulated
+def test_channels_that_are_filtered_by_themselves_have_kernels_without_columns(monkeypatch):
+    monkeypatch.setattr(convolution, 'gemm', None)
+    for case in CONVOLUTIONS:
+        if case[1].shape[1] == 1 < case[5]:
+            for name in OPERANDS:
+                expected = getattr(convolution_arrays, name).body(*operands(name, case))
+                found = getattr(convolution, name)(*operands(name, case, sim.send))
+                np.testing.assert_allclose(found.get(), expected, rtol=1e-5, atol=1e-5)
+    assert sum(case[1].shape[1] == 1 < case[5] for case in CONVOLUTIONS) > 1
+
+
 def test_other_arrays_than_float32_images_go_the_generic_way():
     images, line = normal(2, 3, 5, 5), normal(2, 3, 5)
     assert convolution.are_images(images, images)
@@ -96,7 +108,7 @@ def cudnn(monkeypatch):
         return call
     for name, position in (('forward', 2), ('backward_data', 2), ('backward_filter', 2)):
         monkeypatch.setattr(cudnn_convolution, f'convolution_{name}', computes(position, name))
-    monkeypatch.setattr(convolution, 'available', lambda name: name == 'cudnn')
+    monkeypatch.setattr(convolution, '_cudnn_is_there', lambda: True)
     monkeypatch.setattr(convolution, 'MACHINES', {})
     for library in (convolution.cudnn, convolution.cublaslt):
         monkeypatch.setattr(library, 'version', lambda: 90000)
