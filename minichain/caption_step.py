@@ -59,7 +59,8 @@ class CaptionStep:
             gates = thin_product(h_before, lateral)
             if number == 0 and self.table is not None:
                 gates += self.table[words]
-                if self.inject == 'first' and bool(image.any()):
+                # zeros from the second word on; of a device to ask would be to wait for it
+                if self.inject == 'first' and (type(image) is not np.ndarray or image.any()):
                     gates += thin_product(image, upward)
             else:
                 x = h if number else self._inputs(words, image)

@@ -3,6 +3,9 @@
 Of equal numbers the one of lower id comes first. NaN is never found. Where a row has no more
 numbers the value is -infinity and the id -1.
 """
+import numpy as np
+
+from minichain.backend import get_array_module
 from minichain.gpu.grids import whole_warps
 from minichain.gpu.launcher import kernel, storage
 
@@ -48,6 +51,27 @@ def beam_merge(values, ids, parents, words, totals):
     """
     images, beam, k = values.shape
     launch('beam_merge', images, beam * k, values, ids, parents, words, totals, images, beam, k)
+
+
+def continue_beams(log_p, totals, banned, beam):
+    """Compute what the function of this name in decoding.py does."""
+    xp = get_array_module(log_p)
+    (rows, columns), (images, before) = log_p.shape, totals.shape
+    k = min(beam + len(banned), columns)    # so that enough are left
+    values, ids = xp.empty((rows, k), np.float32), xp.zeros((images, beam, k), np.int32)
+    found = xp.empty((rows, k), np.int32)
+    top_k(xp.ascontiguousarray(log_p), values, found)
+    for word in banned:
+        values = xp.where(found == word, np.float32(-np.inf), values)
+    after = xp.full((images, beam, k), -np.inf, np.float32)
+    after[:, :before] = (values + totals.reshape(-1, 1)).reshape(images, before, k)
+    ids[:, :before] = found.reshape(images, before, k)
+    parents, words = (xp.empty((images, beam), np.int32) for _ in range(2))
+    new_totals = xp.empty((images, beam), np.float32)
+    beam_merge(after, ids, parents, words, new_totals)
+    lives = new_totals > -np.inf
+    parents, words = (xp.where(lives, each, np.int32(0)) for each in (parents, words))
+    return parents, words, new_totals
 
 
 def beam_step(x, totals, values, ids, parents, words, new_totals):

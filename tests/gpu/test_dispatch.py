@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import minichain
+import minichain.decoding
 from minichain.configuration import config, using_config
 from minichain.errors import InvalidArgument
 from minichain.functions.max_pooling import max_of_windows
@@ -69,6 +70,13 @@ CASES = {
     'linear.affine': [((normal(4, 3), normal(5, 3), b), None)
                       for b in (None, normal(5), normal(10)[::2])] + [
         ((normal(3, 4).T, normal(3, 5).T, normal(5)), None)],
+    # ties in a row and across rows; fewer words than beginnings; a beginning that ended
+    'decoding.continue_beams': [
+        ((np.round(normal(len(totals) * len(totals[0]), words), 1), np.array(totals, np.float32),
+          banned, beam), None)
+        for totals, words, banned, beam in (
+            ([[0], [0]], 40, (1, 0), 3), ([[-.5, -1, -1], [-1, -np.inf, -.5]], 7, (1,), 3),
+            ([[0]], 3, (2,), 5), ([[0, 0]], 2, (0, 1), 2))],
     'embed_id.pick_rows': [((normal(7, 3), ids, ignored), None) for ignored, ids in IDS.items()],
     'embed_id.table_gradient': [
         ((normal(6, 3), ids, 7, ignored), None) for ignored, ids in IDS.items()] + [
