@@ -15,6 +15,7 @@ import threading
 import numpy as np
 
 from minichain.configuration import config
+from minichain.cpu import results
 from minichain.cpu.workspaces import workspace
 
 # Numbers of the C interface, as in dnnl_types.h of version 3. A role says what an array is to a
@@ -162,7 +163,7 @@ def channels_last_layout(shape):
 
 def empty_channels_last(shape):
     """Return an array (N, C, *size), not initialized, whose channels lie side by side."""
-    return np.moveaxis(np.empty((shape[0], *shape[2:], shape[1]), np.float32), -1, 1)
+    return np.moveaxis(results.empty((shape[0], *shape[2:], shape[1])), -1, 1)
 
 
 @functools.lru_cache(256)

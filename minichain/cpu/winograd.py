@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minichain.cpu import results
 from minichain.cpu.threads import share
 from minichain.cpu.workspaces import workspace
 
@@ -73,7 +74,7 @@ def convolve(x, W, b, pad, out, groups=1):
         (N, O, *out).
     """
     k, channels, out_channels = W.shape[2], W.shape[1], len(W) // groups
-    m, y = TILE + 1 - k, np.empty((len(x), len(W), *out), x.dtype)
+    m, y = TILE + 1 - k, results.empty((len(x), len(W), *out), x.dtype)
     _, G, B = transforms(k, x.dtype)
     columns = W.reshape(groups, out_channels, channels, k * k).transpose(0, 3, 2, 1)
     U = (G @ columns.reshape(groups, k * k, -1)).reshape(groups, -1, channels, out_channels)

@@ -14,7 +14,7 @@ import numpy as np
 
 from minichain.backend import get_array_module
 from minichain.configuration import config
-from minichain.cpu import threads, winograd
+from minichain.cpu import results, threads, winograd
 from minichain.cpu.workspaces import workspace
 from minichain.functions import depthwise_arrays, phase_arrays
 from minichain.functions.windows import Windows, axis_slices, fold, padded, view
@@ -124,7 +124,7 @@ def convolve_by_rows(x, W, b, windows, groups):
     """
     (kh, kw), (high, wide), dilate = windows.ksize, windows.out, windows.dilate[0]
     out_channels = len(W) // groups
-    y = np.empty((len(x), len(W), high, wide), x.dtype)
+    y = results.empty((len(x), len(W), high, wide), x.dtype)
     W = W.reshape(groups, out_channels, W.shape[1], kh, kw).transpose(0, 3, 1, 2, 4).reshape(
         groups, kh * out_channels, W.shape[1] * kw)
     b = None if b is None else b.reshape(groups, out_channels, 1, 1)
@@ -226,7 +226,7 @@ class Piece(NamedTuple):
 def convolve_by_columns(x, W, b, windows, groups):
     """:func:`convolve` for every geometry, dtype and device."""
     xp = get_array_module(x)
-    y = xp.empty((len(x), len(W), *windows.out), x.dtype)
+    y = (results if xp is np else xp).empty((len(x), len(W), *windows.out), x.dtype)
     W = W.reshape(groups, len(W) // groups, -1)
     b = None if b is None else b.reshape(-1, *[1] * len(windows.out))
 

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from minichain.cpu import results
 from minichain.cpu.threads import share
 from minichain.cpu.workspaces import workspace
 from minichain.functions.windows import taps
@@ -23,7 +24,7 @@ def fits(x, W_shape, groups):
 
 def convolve(x, W, b, windows):
     """Return y (N, C * M, *out); b (C * M,) is added unless it is None."""
-    y = np.empty((len(x), len(W), *windows.out), x.dtype)
+    y = results.empty((len(x), len(W), *windows.out), x.dtype)
     c = x.shape[1]
     W = W.reshape(c, -1, *windows.ksize)
     blocks = _blocks(x, windows)
@@ -44,7 +45,7 @@ def deconvolve(y, W, b, windows):
 
     It is a convolution at stride 1, W turned over, of y with zeros between its positions.
     """
-    x = np.empty((*y.shape[:2], *windows.size), y.dtype)
+    x = results.empty((*y.shape[:2], *windows.size), y.dtype)
     W = W[:, :, ::-1, ::-1]
     spread = tuple((n - 1) * s + 1 for n, s in zip(windows.out, windows.stride))
     turned = windows._replace(size=spread, stride=(1, 1), out=windows.size, pad=tuple(

@@ -1,7 +1,8 @@
 """Rectifiers, elementwise and piecewise linear: relu and its leaky, clipped and random kin."""
 from minichain.autograd import Primitive, as_array, as_variable
 from minichain.backend import get_array_module
-from minichain.configuration import config
+from minichain.configuration import config, thread_state
+from minichain.cpu import rectifier
 from minichain.errors import InvalidArgument
 from minichain.functions._axis import after_first_axis, expect_axis
 from minichain.functions._elementwise import Elementwise
@@ -14,11 +15,15 @@ class ReLU(Elementwise):
     def forward(self, arrays):
         self.retain_outputs((0,))
         x, = arrays
+        if rectifier.serves(x):
+            return rectifier.rectify(x),
         return get_array_module(x).maximum(x, 0),
 
     def backward(self, indexes, grads):
-        y, = self.get_retained_outputs()
-        return grads[0] * (as_array(y) > 0),
+        y, gy = as_array(self.get_retained_outputs()[0]), grads[0]
+        if thread_state.on_arrays and rectifier.serves(gy, y):
+            return rectifier.gradient(gy, y),
+        return gy * (y > 0),
 
 
 class ClippedReLU(Elementwise):

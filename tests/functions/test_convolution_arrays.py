@@ -258,9 +258,8 @@ def test_two_threads_give_what_one_gives(groups, images, monkeypatch, always):
     monkeypatch.setattr(threads, 'LEAST', 0)
     monkeypatch.setattr(winograd, '_TILES', 4)
     monkeypatch.setattr(depthwise_arrays, '_BYTES', 1)
-    for module in (threads, depthwise_arrays):
+    for module in (threads, winograd, depthwise_arrays):
         monkeypatch.setattr(module, 'share', lambda *args: parts.append(share(*args)) or parts[-1])
     for a, b in zip(gradients(function, arrays), alone):
         np.testing.assert_allclose(a, b, atol=1e-4 * abs(b).max())
-    assert library.number == 2
-    assert 2 in map(len, parts) or groups < 4    # columns as few as these are not shared
+    assert 2 in map(len, parts) and library.number == 2
