@@ -11,6 +11,7 @@ from minichain.errors import DeviceError
 from minichain.functions import convolution_arrays
 from minichain.functions.windows import slide
 from minichain.gpu import convolution, cudnn_convolution, fastest, gemm, launcher
+from minichain.gpu.precision import round_to_tf32
 from minichain.gpu.remembered import Remembered
 from minichain.gpu.simulator import arrays
 from minichain.gpu.simulator.builder import missing
@@ -23,7 +24,8 @@ OPERANDS = {'convolve': (0, 1, 2), 'deconvolve': (3, 1, None), 'convolve_weight'
 
 
 def operands(name, case, send=lambda x: x):
-    return [None if i is None else send(case[i]) for i in OPERANDS[name]] + list(case[4:])
+    return [None if i is None or case[i] is None else send(case[i])
+            for i in OPERANDS[name]] + list(case[4:])
 
 
 @simulated
@@ -84,6 +86,20 @@ def test_channels_that_are_filtered_by_themselves_have_kernels_without_columns(m
                 found = getattr(convolution, name)(*operands(name, case, sim.send))
                 np.testing.assert_allclose(found.get(), expected, rtol=1e-5, atol=1e-5)
     assert sum(case[1].shape[1] == 1 < case[5] for case in CONVOLUTIONS) > 1
+
+
+@simulated
+@pytest.mark.parametrize('name', OPERANDS)
+def test_products_are_as_exact_as_the_precision_says(name):
+    x, W, _, y, windows, groups = CONVOLUTIONS[0]
+    case = (x, W, None, y, windows, groups)
+    rounded = [None if each is None else round_to_tf32(each) for each in case[:4]] + [*case[4:]]
+    function = getattr(convolution_arrays, name)
+    exact, expected = (function.body(*operands(name, each)) for each in (case, rounded))
+    with using_config('precision', 'tf32'):
+        found = function(*operands(name, case, sim.send)).get()
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    assert abs(found - exact).max() > 1e-4
 
 
 def test_other_arrays_than_float32_images_go_the_generic_way():

@@ -1,4 +1,4 @@
-"""Networks for images on the device 'sim': they compute and learn as on the CPU, by kernels."""
+"""Networks for images on the device 'sim', and on a GPU: they learn as on the CPU, by kernels."""
 import numpy as np
 import pytest
 
@@ -6,14 +6,17 @@ import minichain
 import minichain.functions as F
 import minichain.links as L
 from minichain import Chain, optimizers
-from minichain.configuration import using_config
+from minichain.backend import cuda_available
+from minichain.configuration import config, using_config
 from minichain.gpu import compile_step
+from minichain.gpu.cuda_machine import CudaMachine
 from minichain.gpu.simulator.arrays import no_waiting
 from minichain.gpu.simulator.builder import missing
 from minichain.gpu.simulator.machine import Simulator
 from models.squeezenet import Fire
 
-pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+simulated = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+on_a_gpu = pytest.mark.skipif(not cuda_available(), reason='needs a GPU and CuPy')
 
 CLASSES = 5
 LABELS = np.array([0, 3, 3, 1], np.int32)
@@ -80,22 +83,24 @@ class SqueezeNetLike(Chain):
 
 
 NETWORKS = [AlexNetLike, GoogLeNetLike, SqueezeNetLike]
+DEVICES = [pytest.param('sim', marks=simulated), pytest.param('cuda', marks=on_a_gpu)]
 
 
 @pytest.fixture
 def launched(monkeypatch):
-    names, launch = [], Simulator.launch
-
-    def noted(self, kernel, *arguments):
-        names.append(kernel.name.removesuffix('_float32'))
-        launch(self, kernel, *arguments)
-    monkeypatch.setattr(Simulator, 'launch', noted)
+    names = []
+    for machine in (Simulator, CudaMachine):
+        def noted(self, kernel, *arguments, launch=machine.launch):
+            names.append(kernel.name.removesuffix('_float32'))
+            launch(self, kernel, *arguments)
+        monkeypatch.setattr(machine, 'launch', noted)
     return names
 
 
 @pytest.fixture(autouse=True)
 def exact():
-    with using_config('winograd', False), using_config('use_onednn', 'never'):
+    with using_config('winograd', False), using_config('use_onednn', 'never'), \
+            using_config('use_cudnn', 'never'):
         yield
 
 
@@ -127,9 +132,10 @@ def expect_equal(found, expected):
         assert difference <= 1e-5 * max(1, np.abs(array).max()), name
 
 
+@pytest.mark.parametrize('device', DEVICES)
 @pytest.mark.parametrize('network', NETWORKS)
-def test_a_network_computes_and_learns_as_on_the_cpu(network, launched):
-    there, here = make(network, 'sim'), make(network, 'cpu')
+def test_a_network_computes_and_learns_as_on_the_cpu(network, device, launched):
+    there, here = make(network, device), make(network, 'cpu')
     for _ in range(3):
         found = step(*there)
         if network is AlexNetLike:
@@ -142,6 +148,7 @@ def test_a_network_computes_and_learns_as_on_the_cpu(network, launched):
         expect_equal({'y': there[0](there[2]).array}, {'y': here[0](here[2]).array})
 
 
+@simulated
 @pytest.mark.parametrize('network', NETWORKS)
 def test_the_generic_way_computes_the_same(network, launched):
     one, other = make(network, 'sim'), make(network, 'sim')
@@ -154,6 +161,7 @@ def test_the_generic_way_computes_the_same(network, launched):
     assert not launched
 
 
+@simulated
 @pytest.mark.parametrize('network', NETWORKS)
 def test_a_step_lets_the_host_run_ahead(network):
     arguments = make(network, 'sim')
@@ -162,11 +170,13 @@ def test_a_step_lets_the_host_run_ahead(network):
         step(*arguments)
 
 
+@pytest.mark.parametrize('device', DEVICES)
 @pytest.mark.parametrize('network', NETWORKS[1:])
-def test_a_captured_step_has_the_bits_of_the_step_as_written(network):
-    written = make(network, 'sim')
+def test_a_captured_step_has_the_bits_of_the_step_as_written(network, device, monkeypatch):
+    monkeypatch.setattr(config, 'deterministic', True)
+    written = make(network, device)
     expected = [step(*written)['loss'].get() for _ in range(5)]
-    model, optimizer, x, labels = make(network, 'sim')
+    model, optimizer, x, labels = make(network, device)
     run = compile_step(lambda batch: step(model, optimizer, *batch)['loss'], (x, labels),
                        state=(model, optimizer))
     assert [run((x, labels)).get() for _ in range(5)] == expected
