@@ -236,7 +236,7 @@ def test_bands_of_an_image_give_what_the_whole_gives(x, W, options, monkeypatch)
 @pytest.mark.parametrize('images', [1, 5])
 def test_two_threads_give_what_one_gives(groups, images, monkeypatch, always):
     class Library:
-        number = 2
+        number, internal_api = 2, 'none'
 
         def get_num_threads(self):
             return self.number
