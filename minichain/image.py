@@ -294,6 +294,36 @@ class Preprocessing:
         Raises:
             InvalidArgument: not such an image.
         """
+        resized, top, left = self._resized(image)
+        planes = resized.transpose(2, 0, 1)
+        if self.channels == 'BGR':
+            planes = planes[::-1]
+        x = np.zeros((len(planes), *self.size), np.float32)
+        inner = x[:, top:top + len(resized), left:left + resized.shape[1]]
+        inner[...] = planes
+        if self.mean is not None:
+            inner -= np.array(self.mean, np.float32)[:, None, None]
+        inner *= np.float32(self.scale)
+        if self.std is not None:
+            inner /= np.array(self.std, np.float32)[:, None, None]
+        return x
+
+    def pixels(self, image):
+        """Resize an image alone, for a device that does the arithmetic.
+
+        Args:
+            image: uint8 (H, W, 3), RGB, as from `load`.
+        Returns:
+            uint8 (height, width, C): red, green and blue, in this order, or grey.
+        Raises:
+            InvalidArgument: not such an image; or `resize` is 'pad', whose margin is no pixels.
+        """
+        if self.resize == 'pad':
+            raise InvalidArgument("pixels: resize 'warp' or 'crop' expected, got 'pad'. Use apply")
+        return np.ascontiguousarray(self._resized(image)[0])
+
+    def _resized(self, image):
+        """Return uint8 pixels (h, w, C) and the place of their first, top and left."""
         image = check_image(image)
         if image.ndim != 3:
             raise InvalidArgument(f'apply: image (H, W, 3) expected, got {image.shape}.')
@@ -319,18 +349,7 @@ class Preprocessing:
             picture = picture.convert('L')
         resized = np.asarray(picture.resize((inner_width, inner_height), Image.Resampling.BILINEAR,
                                             box=box))
-        planes = resized[None] if self.channels == 'grey' else resized.transpose(2, 0, 1)
-        if self.channels == 'BGR':
-            planes = planes[::-1]
-        x = np.zeros((len(planes), height, width), np.float32)
-        inner = x[:, top:top + inner_height, left:left + inner_width]
-        inner[...] = planes
-        if self.mean is not None:
-            inner -= np.array(self.mean, np.float32)[:, None, None]
-        inner *= np.float32(self.scale)
-        if self.std is not None:
-            inner /= np.array(self.std, np.float32)[:, None, None]
-        return x
+        return resized[..., None] if self.channels == 'grey' else resized, top, left
 
     def to_dict(self):
         """The description as a dict for JSON; `from_dict` gives an equal one back."""

@@ -13,6 +13,8 @@ from minichain import backend
 from minichain.caffe.network import read_network
 from minichain.configuration import no_backprop_mode, using_config
 from minichain.errors import DataError, FileError, InvalidArgument, InvalidType, NotFinite
+from minichain.gpu import images as by_kernels
+from minichain.gpu.dispatch import fused
 from minichain.image import Preprocessing
 
 # What may stand behind the scores of the classes: it turns them into a verdict or a loss.
@@ -106,8 +108,15 @@ class ImageEncoder:
                    Preprocessing.from_dict(description['preprocessing']))
 
     def prepare(self, image):
-        """Make network input of an image: uint8 (H, W, 3), RGB -> float32 (C, H, W)."""
-        return self.preprocessing.apply(image)
+        """Make of an image, uint8 (H, W, 3), RGB, what :meth:`compute` takes.
+
+        Returns:
+            network input, float32 (C, H, W). If it goes to a GPU pixels, uint8 (H, W, C), which
+            take a quarter of the time on their way, unless there are margins around the image.
+        """
+        if self.device.xp is np or self.preprocessing.resize == 'pad':
+            return self.preprocessing.apply(image)
+        return self.preprocessing.pixels(image)
 
     def compute(self, prepared):
         """Look at images; the values of a convolutional layer are averaged over positions.
@@ -121,6 +130,8 @@ class ImageEncoder:
             NotFinite: a feature is NaN or infinite.
         """
         x = self.device.send(np.stack(prepared))
+        if x.dtype == np.uint8:
+            x = network_input(x, self.preprocessing)
         with using_config('train', False), no_backprop_mode():
             values, = self.net(inputs={self.net.input_names[0]: x}, outputs=[self.layer])
         values = values.array
@@ -135,6 +146,33 @@ class ImageEncoder:
             raise NotFinite(f'{self.net.source}: layer {self.layer!r} gives values that are not '
                             'finite. Check the weights and the preprocessing')
         return features
+
+
+@fused(by_kernels.to_planes)
+def to_planes(mean, factor, pixels, reverse):
+    """Return (pixels - mean) * factor, float32 (N, C, H, W), of arrays.
+
+    Args:
+        mean, factor: one a channel of the result, (C,), float32.
+        pixels: uint8 (N, H, W, C).
+        reverse: whether to read the channels backwards.
+    """
+    values = (pixels[..., ::-1] if reverse else pixels).astype(np.float32)
+    return backend.get_array_module(mean).ascontiguousarray(
+        ((values - mean) * factor).transpose(0, 3, 1, 2))
+
+
+def network_input(pixels, preprocessing):
+    """Return float32 (N, C, H, W): what ``preprocessing.apply`` would have made of images.
+
+    Args:
+        pixels: results of its method ``pixels``, uint8 (N, H, W, C), on any device.
+    """
+    number, send = pixels.shape[3], backend.get_device_from_array(pixels).send
+    mean = np.asarray(preprocessing.mean or [0] * number, np.float32)
+    factor = preprocessing.scale / np.asarray(preprocessing.std or [1] * number)
+    return to_planes(send(mean), send(factor.astype(np.float32)), pixels,
+                     preprocessing.channels == 'BGR')
 
 
 def settle_preprocessing(net, preprocessing, registered):

@@ -423,6 +423,21 @@ def test_descriptions_from_before_there_was_a_std_mean_and_read_the_same():
         image.Preprocessing.from_dict({**old, 'std': 'abc'})
 
 
+@pytest.mark.parametrize('channels', ['BGR', 'RGB', 'grey'])
+@pytest.mark.parametrize('resize', ['warp', 'crop'])
+def test_pixels_are_what_is_resized_before_arithmetic(channels, resize):
+    how = image.Preprocessing((5, 7), channels, resize=resize)
+    pixels = how.pixels(_smooth())
+    assert pixels.dtype == np.uint8 and pixels.flags.c_contiguous
+    order = slice(None, None, -1 if channels == 'BGR' else 1)
+    np.testing.assert_array_equal(pixels.transpose(2, 0, 1)[order], how.apply(_smooth()))
+
+
+def test_a_margin_is_no_pixels():
+    with pytest.raises(InvalidArgument, match="'warp' or 'crop' expected, got 'pad'"):
+        image.Preprocessing((5, 7), resize='pad').pixels(_smooth())
+
+
 def test_apply_keeps_an_image_of_the_right_size():
     colours = _colours(4, 6)
     for resize in ('warp', 'crop', 'pad'):

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 import os
@@ -283,3 +284,20 @@ def test_squeezenet_knows_its_cat():
     photo = image.load(SHARED / 'photos' / 'sk_chelsea.jpg')
     scores = encoder.compute([encoder.prepare(photo)])
     assert scores.shape == (1, 1000) and scores.argmax() == 285     # Egyptian cat
+
+
+@pytest.mark.parametrize('changes', [{}, {'channels': 'RGB', 'std': (2, 3, 4)},
+                                     {'mean': None, 'resize': 'crop'}, {'resize': 'pad'}])
+@pytest.mark.parametrize('kernels', ['fused', 'generic'])
+def test_to_a_gpu_go_bytes_and_the_features_are_the_same(cnn, pictures, changes, kernels):
+    how = dataclasses.replace(PREPROCESSING, **changes)
+    here, there = (ImageEncoder(cnn, device=device, preprocessing=how)
+                   for device in ('cpu', 'sim'))
+    prepared = [there.prepare(picture) for picture in pictures]
+    as_bytes = how.resize != 'pad'
+    assert {each.dtype for each in prepared} == {np.dtype('uint8' if as_bytes else 'float32')}
+    with minichain.using_config('kernels', kernels):
+        features = there.compute(prepared)
+    np.testing.assert_allclose(
+        features, here.compute([here.prepare(picture) for picture in pictures]), rtol=1e-4,
+        atol=1e-4)

@@ -1,4 +1,7 @@
 """Bytes of images as the input of a network: see ``kernels/images.cu``."""
+import numpy as np
+
+from minichain.backend import get_array_module
 from minichain.gpu.grids import planes
 from minichain.gpu.launcher import kernel, storage
 
@@ -27,3 +30,11 @@ def images_to_nhwc(x, y, mean, scale, reverse=False):
     kernel(f'images_to_nhwc_{storage(y)}')(
         x, y, mean, scale, images, height * width, channels, int(reverse),
         **planes(images, height * width * channels))
+
+
+def to_planes(mean, factor, pixels, reverse):
+    """Compute what the function of this name in image_encoder.py does."""
+    N, H, W, C = pixels.shape
+    y = get_array_module(pixels).empty((N, C, H, W), np.float32)
+    images_to_nchw(pixels, y, mean, factor, reverse)
+    return y

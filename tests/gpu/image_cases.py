@@ -2,6 +2,7 @@
 import numpy as np
 
 from minichain.functions.windows import slide
+from minichain.image_encoder import to_planes
 
 random = np.random.default_rng(1)
 
@@ -58,6 +59,9 @@ CASES = {
     'batch_normalization.normalize_by': [
         ((normal(*shape) + 3, *normal(3, *kept), normal(*kept) ** 2, axes, .1), None)
         for shape, kept, axes in CHANNELS],
+    to_planes.name: [
+        ((normal(3), normal(3), random.integers(0, 256, (2, 5, 7, 3)).astype(np.uint8), reverse),
+         None) for reverse in (False, True)],
     'layer_normalization.standardize': [
         ((x := normal(*shape) + 3, .1), (x, normal(*shape)))
         for shape in ((4, 7), (2, 3, 5), (1, 1))] + [
