@@ -2,7 +2,7 @@
 
 The system clears memory page by page as it is first touched, which takes longer than the
 arithmetic of most functions. Blocks that are free again wait here for the next results. What is
-lent and what waits are together at most a quarter more than what was once lent at the same time.
+lent and what waits are together no more than what was once lent at the same time, or FLOOR.
 """
 import collections
 import math
@@ -13,6 +13,7 @@ import numpy as np
 
 LEAST = 1 << 18    # bytes below which the C library has memory at hand
 LIMIT = 1 << 30    # bytes that may wait
+FLOOR = 64 << 20   # bytes lent and waiting that nobody minds
 _CLASSES = 8       # capacities between a power of two and the next
 _ALIGNMENT = 64    # bytes
 
@@ -78,7 +79,7 @@ class Pool:
 
     def _room(self):
         """Return how many bytes may wait."""
-        return self.most + self.most // 4 - self.lent
+        return max(FLOOR, self.most) - self.lent
 
     def _choose(self, capacity):
         """Take a free block of this capacity, or a larger one where there is no room for more."""

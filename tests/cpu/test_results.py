@@ -15,6 +15,7 @@ MEGABYTE = 1 << 20
 def pool(monkeypatch):
     pool = Pool()
     monkeypatch.setattr(results, '_pool', pool)
+    monkeypatch.setattr(results, 'FLOOR', 0)
     return pool
 
 
@@ -56,19 +57,27 @@ def test_two_results_never_share_memory(pool):
         array[...] = mark
         held.append((array, mark))
     assert all(np.all(array == expected) for array, expected in held)
-    assert pool.lent + pool.waiting <= pool.most * 1.25
+    assert pool.lent + pool.waiting <= pool.most
 
 
-def test_what_waits_and_what_is_lent_are_little_more_than_once_was_lent(pool):
+def test_what_waits_and_what_is_lent_are_no_more_than_once_was_lent(pool):
     first = [empty((MEGABYTE,)) for _ in range(4)]    # 4 MiB each
     most = pool.most
     del first
     kept = [empty((MEGABYTE // 3,)) for _ in range(9)]
-    assert pool.lent + pool.waiting <= 1.25 * most and pool.most == most
+    assert pool.lent + pool.waiting <= most and pool.most == most
     del kept
     large = empty((8 * MEGABYTE,))                     # no block is as large: others make room
-    assert pool.lent + pool.waiting <= 1.25 * pool.most and pool.most == max(most, pool.lent)
+    assert pool.lent + pool.waiting <= pool.most and pool.most == max(most, pool.lent)
     assert large.nbytes <= pool.lent < large.nbytes + large.nbytes // 8 + 1
+
+
+def test_little_may_wait_whatever_was_lent(pool, monkeypatch):
+    monkeypatch.setattr(results, 'FLOOR', 24 * MEGABYTE)
+    for size in range(1, 6):
+        empty((size * MEGABYTE,))    # gone at once
+    pool._take_back()
+    assert pool.waiting == 20 * MEGABYTE   # that of the last one: 4 + 16 MiB would be too much
 
 
 def test_a_result_is_laid_out_as_its_operand(pool):
