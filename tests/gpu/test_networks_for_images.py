@@ -181,3 +181,15 @@ def test_a_captured_step_has_the_bits_of_the_step_as_written(network, device, mo
                        state=(model, optimizer))
     assert [run((x, labels)).get() for _ in range(5)] == expected
     assert run.captures == 1
+
+
+@simulated
+def test_with_and_without_cudnn_are_two_captured_steps():
+    model, optimizer, x, labels = make(SqueezeNetLike, 'sim')
+    run = compile_step(lambda batch: step(model, optimizer, *batch)['loss'], (x, labels),
+                       state=(model, optimizer))
+    for use_cudnn, captures in (('never', 1), ('auto', 2), ('never', 2)):
+        with using_config('use_cudnn', use_cudnn):
+            for _ in range(4):
+                run((x, labels))
+        assert run.captures == captures
