@@ -15,7 +15,9 @@ from minichain.functions.linear import linear
 from minichain.functions.matmul import product
 from minichain.functions.softmax_cross_entropy import BLOCK, softmax_cross_entropy
 from minichain.gpu import softmax_cross_entropy as by_kernels
+from minichain.gpu.casts import storage_dtype
 from minichain.gpu.dispatch import fused
+from minichain.gpu.products import are_matrices
 from minichain.type_check import (
     expect_float,
     expect_integer,
@@ -64,11 +66,13 @@ class LinearSoftmaxCrossEntropy(Primitive):
         losses = xp.empty(rows, x.dtype)
         # The gradient of all scores is kept; without a backward pass they are there in parts.
         step = rows if config.enable_backprop else ROWS
-        self.gscores = xp.empty((min(step, rows), len(W)), x.dtype)
+        dtype = storage_dtype() if score.fuses(x) else x.dtype
+        self.gscores = xp.empty((min(step, rows), len(W)), dtype)
         for start in range(0, rows, max(1, step)):
             part = slice(start, start + step)
-            scores = product(x[part], W, False, True, self.gscores[:len(x[part])])
-            losses[part] = to_gradient(scores, b, self.t[part], self.kept[part], scale)
+            scores = self.gscores[:len(x[part])]
+            left = score(x[part], W, b, scores)
+            losses[part] = to_gradient(scores, left, self.t[part], self.kept[part], scale)
         return (losses.sum() * scale).astype(x.dtype),
 
     def backward(self, indexes, grads):
@@ -92,6 +96,16 @@ class LinearSoftmaxCrossEntropy(Primitive):
         inputs = identity(*self.get_retained_inputs())   # nodes of their own
         loss = softmax_cross_entropy(linear(*inputs), self.t, ignore_label=self.ignore_label)
         return grad([loss], [inputs[i] for i in indexes], grads, enable_double_backprop=True)
+
+
+@fused(by_kernels.score, libraries=('cublasLt',), accepts=are_matrices)
+def score(x, W, b, out):
+    """Fill ``out`` with x @ W.T, and return the list ``b`` if that is still to be added.
+
+    On a GPU it is added here, on the CPU later, while the scores are in the cache.
+    """
+    product(x, W, False, True, out)
+    return b
 
 
 @fused(by_kernels.to_gradient)

@@ -40,7 +40,8 @@ class Fused:
 
     def fuses(self, array):
         """Return whether the kernels will run, given what the first argument is or is like."""
-        return (type(array) is not np.ndarray and array.dtype == np.float32 and array.size > 0
+        return (type(array) is not np.ndarray and array.size > 0 and (
+                    array.dtype == np.float32 or array.dtype == np.uint16)   # holds bfloat16
                 and self.why_not(isinstance(MACHINES.get(type(array)), Simulator)) is None)
 
     def why_not(self, simulated):

@@ -1,45 +1,65 @@
-"""Products of float32 matrices for functions: any layout, one call of :func:`~gemm.gemm` each."""
+"""Products of matrices for functions: any layout, one call of :func:`~gemm.gemm` each.
+
+Under ``config.precision = 'bf16'`` operands are rounded to bfloat16 first; sums and results are
+float32, unless the array for them is bfloat16.
+"""
+import numpy as np
+
 from minichain.backend import get_array_module
+from minichain.gpu.casts import as_stored, storage_dtype
 from minichain.gpu.gemm import gemm
+from minichain.gpu.precision import is_bfloat16
 
 
 def are_matrices(a, b, *_):
     """Return whether :func:`product` and :func:`affine` take these operands."""
-    return a.ndim == b.ndim == 2 and b.size > 0 and a.dtype == b.dtype
+    return a.ndim == b.ndim == 2 and b.size > 0 and all(
+        x.dtype == np.float32 or is_bfloat16(x.dtype) for x in (a, b))
 
 
 def product(a, b, transa, transb, out=None):
     """Return op(a) @ op(b), op the transpose where ``transa``, ``transb`` say so.
 
     Args:
-        a, b: matrices, float32.
-        out: C-contiguous array to fill; None: a new one.
+        a, b: matrices, float32, or bfloat16 as uint16.
+        out: C-contiguous array to fill; None: a new one, float32.
     """
-    a, transa = operand(a, transa)
-    b, transb = operand(b, transb)
+    dtype = dtype_for(a, b)
+    a, transa = operand(a, transa, dtype)
+    b, transb = operand(b, transb, dtype)
     if out is None:
         shape = a.shape[1 if transa else 0], b.shape[0 if transb else 1]
-        out = get_array_module(a).empty(shape, a.dtype)
+        out = get_array_module(a).empty(shape, np.float32)
     return gemm(a, b, out, trans_a=transa, trans_b=transb)
 
 
-def affine(x, W, b):
-    """Return x @ W.T + b, x (N, I), W (O, I), b (O,) or None."""
-    (x, transposed), (W, turned) = operand(x, False), operand(W, True)
+def affine(x, W, b, out=None):
+    """Return x @ W.T + b, x (N, I), W (O, I), b (O,) or None; ``out`` as of :func:`product`."""
+    dtype = dtype_for(x, W)
+    (x, transposed), (W, turned) = operand(x, False, dtype), operand(W, True, dtype)
     xp = get_array_module(x)
-    out = xp.empty((x.shape[1 if transposed else 0], W.shape[0 if turned else 1]), x.dtype)
+    if out is None:
+        shape = x.shape[1 if transposed else 0], W.shape[0 if turned else 1]
+        out = xp.empty(shape, np.float32)
+    if b is not None:
+        b = as_stored(b, out.dtype)
     return gemm(x, W, out, trans_a=transposed, trans_b=turned,
-                epilogue=None if b is None else 'bias',
-                bias=None if b is None else xp.ascontiguousarray(b))
+                epilogue=None if b is None else 'bias', bias=b)
 
 
-def operand(x, transposed):
-    """Return a matrix whose rows are contiguous, and whether it is to be transposed."""
-    if lies_in_rows(x):
-        return x, transposed
-    if lies_in_rows(x.T):
-        return x.T, not transposed
-    return get_array_module(x).ascontiguousarray(x), transposed
+def dtype_for(a, b):
+    """Return the dtype of both operands: bfloat16 if it is asked for, or one of them is."""
+    return next((x.dtype for x in (a, b) if is_bfloat16(x.dtype)), storage_dtype())
+
+
+def operand(x, transposed, dtype):
+    """Return a matrix of a dtype with contiguous rows, and whether it is to be transposed."""
+    if not lies_in_rows(x):
+        if lies_in_rows(x.T):
+            x, transposed = x.T, not transposed
+        else:
+            x = get_array_module(x).ascontiguousarray(x)
+    return (as_stored(x, dtype) if is_bfloat16(dtype) else x), transposed
 
 
 def lies_in_rows(x):

@@ -86,6 +86,8 @@ CASES = {
         ((normal(6, 9), LABELS.astype(np.int8) % 5, LABELS != 4, True),
          (normal(6) * np.float32(LABELS != 4),)),
         ((normal(6, 9), LABELS, LABELS != -1, False), None)],
+    'linear_softmax_cross_entropy.score': [
+        ((normal(6, 3), normal(5, 3), [], np.zeros((6, 5), np.float32)), None)],
     'linear_softmax_cross_entropy.to_gradient': [
         ((normal(6, 5), b, LABELS, LABELS != -1, np.asarray(.3, np.float32)), None)
         for b in ([normal(5)], [])],
