@@ -22,8 +22,8 @@ from minichain.cpu.workspaces import workspace
 
 TILE = 6
 POINTS = (0, 1, -1, 2, -2)   # where the polynomials are evaluated; and at infinity
-_TILES = 256                 # tiles at a time: enough for efficient products, few for the cache
-_BYTES = 4 << 20             # of their transforms
+_TILES = 128                 # tiles at a time: enough for efficient products, few for the cache
+_BYTES = 2 << 20             # of their transforms
 _COLUMNS = 1024              # of a low product at a time
 _ONES = TILE + 1             # where both polynomials are evaluated at 1: A makes m x m ones of it
 
@@ -45,12 +45,13 @@ def transforms(k, dtype=np.float32):
     return tuple(np.kron(each, each).astype(dtype) for each in (A, G, B))
 
 
-def pays(images, channels, out_channels, k, out):
+def pays(images, channels, out_channels, k, out, of_weight=False):
     """Return whether it is faster than products of columns or rows.
 
     Args:
         images: their number. channels, out_channels: of one group.
         k: side of the window. out: (height, width) of the result.
+        of_weight: whether it is the gradient of the filters, for which both operands are cut up.
     """
     m = TILE + 1 - k
     tiles = images * math.prod(-(-n // m) for n in out)
@@ -58,7 +59,7 @@ def pays(images, channels, out_channels, k, out):
     cost = (36 * tiles * channels * out_channels          # products of transforms
             + 1.5 * tiles * (1296 * channels + 36 * m * m * out_channels)
             + 1500 * channels * out_channels)             # filters, mostly waiting for memory
-    return min(channels, out_channels) >= 16 and cost < .82 * saved
+    return min(channels, out_channels) >= 16 and cost < (.575 if of_weight else .72) * saved
 
 
 def convolve(x, W, b, pad, out, groups=1):

@@ -26,7 +26,7 @@ _CPU_BYTES = 1 << 20   # of columns of some images at a time: about a cache
 _NARROW = 128          # columns below which a product alone is slow
 _WIDE = 2048           # columns from which a product gains nothing by more of them
 _ROWS = 512            # rows of columns that are added to an image at a time
-_BAND = 8 << 20        # bytes of products of rows, and of what is multiplied, at a time
+_BAND = 4 << 20        # bytes of products of rows, and of what is multiplied, at a time
 _MANY = 1024           # columns in all from which the gradient of W is faster turned over
 
 
@@ -73,11 +73,11 @@ def convolve_weight(x, y, windows, groups):
     """Return W (O, C / groups, *ksize): sum over all windows of what they see, times y."""
     if depthwise_arrays.fits(x, (y.shape[1], x.shape[1] // groups, *windows.ksize), groups):
         return depthwise_arrays.convolve_weight(x, y, windows)
-    if _by_winograd(x, y, y.shape[1], windows, groups):
+    if _by_winograd(x, y, y.shape[1], windows, groups, of_weight=True):
         return winograd.convolve_weight(x, y, windows.ksize[0], windows.pad, groups)
     if y.shape[1] <= x.shape[1] and _by_rows(x, y, y.shape[1], windows, groups):
         return convolve_weight_by_rows(x, y, windows, groups)
-    phases = _phases(x, y, y.shape[1], windows, groups)
+    phases = _phases(x, y, y.shape[1], windows, groups, of_weight=True)
     if phases is not None:
         gW = winograd.convolve_weight(phase_arrays.split_image(x, windows, *phases), y,
                                       phases[0], (0, 0))
@@ -89,14 +89,14 @@ def _winograd_serves(x, other):
     return config.winograd and type(x) is np.ndarray and x.dtype == other.dtype == np.float32
 
 
-def _by_winograd(x, other, out_channels, windows, groups):
+def _by_winograd(x, other, out_channels, windows, groups, of_weight=False):
     return (_winograd_serves(x, other) and windows.ksize in ((3, 3), (5, 5))
             and set(windows.stride + windows.dilate) == {1} and min(windows.pad) >= 0
             and winograd.pays(len(x), x.shape[1] // groups, out_channels // groups,
-                              windows.ksize[0], windows.out))
+                              windows.ksize[0], windows.out, of_weight))
 
 
-def _phases(x, other, out_channels, windows, groups):
+def _phases(x, other, out_channels, windows, groups, of_weight=False):
     """Return side and stride if Winograd's way serves the phases of x, else None."""
     if not _winograd_serves(x, other) or groups > 1:
         return None
@@ -104,8 +104,8 @@ def _phases(x, other, out_channels, windows, groups):
     if phases is None or phases[0] not in (3, 5) or min(windows.pad) < 0:
         return None
     channels = x.shape[1] * phases[1] ** 2
-    return phases if winograd.pays(len(x), channels, out_channels, phases[0],
-                                   windows.out) else None
+    return phases if winograd.pays(len(x), channels, out_channels, phases[0], windows.out,
+                                   of_weight) else None
 
 
 def _by_rows(x, other, out_channels, windows, groups):
