@@ -45,7 +45,7 @@ def make_case(beam, batch, size, options, bench):
 def run(options, bench):
     """Return the table."""
     table = make_table(f'Captions of {decode.LENGTH} words and the end word', FORMS)
-    size = [length // 16 for length in decode.SIZE] if options.quick else decode.SIZE
+    size = [length // 64 for length in decode.SIZE] if options.quick else decode.SIZE
     for beam in BEAMS:
         for batch in BATCHES[:2] if options.quick else BATCHES:
             add_case(table, FORMS, lambda beam=beam, batch=batch: make_case(

@@ -155,6 +155,7 @@ def run(options, bench):
         add_case(table, FORMS, lambda batch=batch, side=side, precision=precision: training_case(
             batch, side, precision, options, bench), options, bench)
     table.note('torch: channels_last tensors, of bfloat16 under bf16; batch normalization is not '
-               'folded into weights, neither here nor there. Bytes: weights, and what layers with '
+               'folded into weights, neither here nor there. minichain: float32 activations; its '
+               'convolutions multiply as under tf32 then. Bytes: weights, and what layers with '
                'weights give, written and read once')
     return table
