@@ -30,11 +30,15 @@ def _zeros(dtype):
     return np.zeros(_ROW, dtype)
 
 
-def rectify(x):
-    """Return max(x, 0), of an array that :func:`serves` has accepted; NaN stays NaN."""
+def rectify(x, out=None):
+    """Return max(x, 0), of an array that :func:`serves` has accepted; NaN stays NaN.
+
+    Args:
+        out: where to write it, an array in the same order of memory, x itself for one.
+    """
     def work(y, x):
         np.maximum(x, _zeros(x.dtype)[:x.shape[1]], out=y)
-    return _in_parts(work, x)
+    return _in_parts(work, x, out=out)
 
 
 def gradient(gy, y):
@@ -49,10 +53,10 @@ def gradient(gy, y):
     return _in_parts(work, gy, y)
 
 
-def _in_parts(work, *arrays):
+def _in_parts(work, *arrays, out=None):
     """Call ``work(y, *arrays)`` with rows (n, _ROW) of all arrays and of y, which is returned."""
     x = arrays[0]
-    y = results.empty_like(x)
+    y = results.empty_like(x) if out is None else out
     flat = [results.in_memory_order(each)[0].reshape(-1) for each in (y, *arrays)]
     whole = x.size // _ROW * _ROW
 

@@ -11,7 +11,7 @@ import weakref
 
 import numpy as np
 
-LEAST = 1 << 18    # bytes below which the C library has memory at hand
+LEAST = 1 << 17    # bytes below which the C library has memory at hand
 LIMIT = 1 << 30    # bytes that may wait
 FLOOR = 64 << 20   # bytes lent and waiting that nobody minds
 _CLASSES = 8       # capacities between a power of two and the next

@@ -240,7 +240,8 @@ def convolve_by_columns(x, W, b, windows, groups):
             if b is not None:
                 target += b
 
-    _share(work, x, _pieces(x, windows), y.size * W.shape[2])
+    cost = y.size * W.shape[2]
+    _share(work, x, _pieces(x, windows, cost), cost)
     return y
 
 
@@ -294,7 +295,8 @@ def convolve_weight_by_columns(x, y, windows, groups):
             W += product if piece.joined else product.sum(axis=0)
         return W
 
-    parts = _share(work, x, _pieces(x, windows), y.size * rows)
+    cost = y.size * rows
+    parts = _share(work, x, _pieces(x, windows, cost), cost)
     W = sum(parts[1:], parts[0])
     W = xp.ascontiguousarray(W.swapaxes(1, 2)) if turned else W
     return W.reshape(out_channels, channels, *windows.ksize)
@@ -318,13 +320,18 @@ def _parts(x, rows, positions):
     return [(part, positions < _NARROW and part.stop - part.start > 1) for part in slices]
 
 
-def _pieces(x, windows):
-    """Return the list of :class:`Piece` in which all windows of images x are worked on."""
+def _pieces(x, windows, cost):
+    """Return the list of :class:`Piece` in which all windows of images x are worked on.
+
+    Args:
+        cost: number of multiplications in all.
+    """
     positions, taps = math.prod(windows.out), math.prod(windows.ksize)
     parts, number = _parts(x, x.shape[1] * taps, positions), 1
-    if get_array_module(x) is np:
-        number = min(-(-threads.count() // max(1, len(parts))), max(1, positions // _NARROW))
-        number = max(number, positions // _WIDE if taps > 1 else 1)
+    if get_array_module(x) is np and taps > 1:   # where nothing is copied BLAS needs no bands
+        shared = threads.count() if cost >= threads.LEAST else 1
+        number = min(-(-shared // max(1, len(parts))), max(1, positions // _NARROW))
+        number = max(number, positions // _WIDE)
     step, stride = -(-windows.out[0] // min(number, windows.out[0])), windows.stride[0]
     bands = []
     for begin in range(0, windows.out[0], step):

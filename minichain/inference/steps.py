@@ -6,7 +6,7 @@ Then its room is free for another.
 import numpy as np
 
 from minichain.backend import get_array_module
-from minichain.cpu import onednn, onednn_functions
+from minichain.cpu import onednn, onednn_functions, rectifier
 from minichain.cpu.onednn import BIAS, RESULT, SOURCE, WEIGHTS, Refused
 from minichain.functions.average_pooling import AveragePooling
 from minichain.functions.concat import Concat
@@ -44,7 +44,7 @@ def _by_function(step):
             y, = results
             xp = get_array_module(y)
             viewed = any(xp.may_share_memory(y, x) for x in arrays)
-            return xp.maximum(y, 0, out=None if viewed else y),
+            return _rectified(y, None if viewed else y),
         return results
     return run
 
@@ -59,9 +59,15 @@ def _into(run, y, step):
         except Refused:
             return otherwise(*arrays)
         if relu:
-            np.maximum(y, 0, out=y)
+            _rectified(y, y)
         return y,
     return into
+
+
+def _rectified(y, out):
+    if rectifier.serves(y):
+        return rectifier.rectify(y, out)
+    return get_array_module(y).maximum(y, 0, out=out)
 
 
 def _by_onednn(step, graph):

@@ -26,6 +26,8 @@ def test_values_and_gradients(threads, size, dtype):
     expected = np.where(x > 0, x, 0)
     np.testing.assert_array_equal(y, expected)
     np.testing.assert_array_equal(rectifier.gradient(gy, y), np.where(x > 0, gy, 0))
+    assert rectifier.rectify(x, x) is x
+    np.testing.assert_array_equal(x, expected)
     assert y.dtype == rectifier.gradient(gy, y).dtype == dtype
 
 
