@@ -2,14 +2,13 @@
 import contextlib
 import dataclasses
 import sys
-import time
 
 import numpy as np
 
 from benchmarks.frame import Table, ceilings, find_peer, n_threads, quantile, verdict
 from benchmarks.timing import compare, time_in_turns
 from benchmarks.variants import OURS, PLAIN
-from minichain.backend import get_device, to_cpu
+from minichain.backend import to_cpu
 
 TORCH, CHANNELS_LAST, COMPILED = 'torch', 'channels_last', 'torch.compile'
 ONNXRUNTIME, CHAINER = 'onnxruntime', 'Chainer'
@@ -67,7 +66,7 @@ def add_row(table, peers, computation, options):
         cells[peer] = 'not timed'
         table.note(f'{computation.name}: {peer} is not timed: {reason}')
     seconds = time_in_turns(functions, 3 if options.quick else computation.rounds,
-                            budget=options.seconds, **timing_of(options.device))
+                            budget=options.seconds)
     for way in [way for way in OURS if way in functions]:
         found = cells.copy()
         ratios = {peer: compare(seconds[way], seconds[peer])[0] for peer in peers
@@ -128,19 +127,6 @@ def explain_missing(table, peers, options):
         table.note('torch.compile was not asked for: --compile')
 
 
-def timing_of(device):
-    """Return the arguments of ``time_in_turns`` for a device: a GPU is waited for."""
-    if device == 'cpu':
-        return {}
-    torch = find_peer('torch')
-
-    def finish():
-        get_device(device).xp.cuda.get_current_stream().synchronize()
-        if torch is not None and torch.cuda.is_available():
-            torch.cuda.synchronize()
-    return {'finish': finish, 'clock': time.perf_counter}
-
-
 def rate(computation, seconds, options):
     """Return the cells of the rate and of its part of the machine's ceiling."""
     if computation.work is None:
@@ -149,8 +135,6 @@ def rate(computation, seconds, options):
     if computation.unit not in ('FLOP', 'byte'):
         return f'{each:.4g} {computation.unit}/s', None
     name = 'GFLOP/s' if computation.unit == 'FLOP' else 'GB/s'
-    if options.device != 'cpu':
-        return f'{each / 1e9:.4g} {name}', None
     best = ceilings(options.quick)
     best = best.gflops if computation.unit == 'FLOP' else best.gbytes
     return f'{each / 1e9:.4g} {name}', f'{each / 1e9 / best:.0%}'

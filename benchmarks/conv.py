@@ -90,10 +90,9 @@ def ours(layer, arrays, backward, device='cpu'):
     return both if backward else forward
 
 
-def with_torch(torch, layer, arrays, backward, options, how=TORCH):
+def with_torch(torch, layer, arrays, backward, how=TORCH):
     """Return the function of torch: eager, on channels_last tensors, or compiled."""
-    place = 'cpu' if options.device == 'cpu' else 'cuda'
-    x, W, b, gy = (torch.tensor(array, device=place) for array in arrays)
+    x, W, b, gy = map(torch.tensor, arrays)
     if how == CHANNELS_LAST:
         x, W, gy = (value.contiguous(memory_format=torch.channels_last) for value in (x, W, gy))
 
@@ -126,9 +125,9 @@ def run(options):
         for backward in (False, True):
             functions = in_all_ways(
                 lambda layer=layer, arrays=arrays, backward=backward: ours(
-                    layer, arrays, backward, options.device), options.device)
+                    layer, arrays, backward))
             if torch is not None:
-                functions.update({how: with_torch(torch, layer, arrays, backward, options, how)
+                functions.update({how: with_torch(torch, layer, arrays, backward, how)
                                   for how in peers if how != CHAINER})
             with remotes() as opened:
                 functions.update(remote.chainer_function(

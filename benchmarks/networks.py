@@ -136,23 +136,22 @@ def infer_elsewhere(name, net, layer, x, options, folder):
     torch = find_peer('torch')
     if torch is not None:
         from benchmarks import torch_networks
-        place = 'cpu' if options.device == 'cpu' else 'cuda'
-        tensor = torch.tensor(x, device=place)
+        tensor = torch.tensor(x)
 
         def on_torch(twin, tensor=tensor):
             def function():
                 with torch.inference_mode():
                     return twin(tensor)
             return function
-        twin = torch_networks.make(name, weights_of(net)).to(place)
+        twin = torch_networks.make(name, weights_of(net))
         last = {'memory_format': torch.channels_last}
         functions[TORCH] = on_torch(twin)
         functions[CHANNELS_LAST] = on_torch(
-            torch_networks.make(name, weights_of(net)).to(place, **last), tensor.to(**last))
+            torch_networks.make(name, weights_of(net)).to(**last), tensor.to(**last))
         if options.compile:
             functions[COMPILED] = on_torch(torch.compile(twin))
     runtime = find_peer('onnxruntime')
-    if runtime is not None and options.device == 'cpu':
+    if runtime is not None:
         path = os.path.join(folder, f'{name}.onnx')
         if not os.path.exists(path):
             onnx.export(lambda x: net(x, layers=[layer])[layer], x[:1], path, input_names=['x'],
@@ -164,10 +163,8 @@ def infer_elsewhere(name, net, layer, x, options, folder):
     return functions
 
 
-def train(net, layer, x, t, device='cpu'):
+def train(net, layer, x, t):
     """Return minichain's function: a step of training. It returns the loss and all gradients."""
-    net.to_device(device)
-    x, t = (get_device(device).send(array) for array in (x, t))
     optimizer = minichain.optimizers.MomentumSGD(LR, MOMENTUM).setup(net)
 
     def function():
@@ -180,13 +177,12 @@ def train(net, layer, x, t, device='cpu'):
     return function
 
 
-def train_with_torch(torch, name, weights, x, t, options, channels_last=False):
+def train_with_torch(torch, name, weights, x, t, channels_last=False):
     """Return the function of torch; the twin runs in test mode, which has no dropout."""
     from benchmarks import torch_networks
-    place = 'cpu' if options.device == 'cpu' else 'cuda'
     layout = {'memory_format': torch.channels_last} if channels_last else {}
-    net = torch_networks.make(name, weights).to(place, **layout)
-    x, t = torch.tensor(x, device=place).to(**layout), torch.tensor(t, device=place).long()
+    net = torch_networks.make(name, weights).to(**layout)
+    x, t = torch.tensor(x).to(**layout), torch.tensor(t).long()
     parameters = [torch_networks.parameter_of(net, path) for path in sorted(weights)]
     optimizer = torch.optim.SGD(parameters, lr=LR, momentum=MOMENTUM)
 
@@ -213,13 +209,11 @@ def add_inference(table, peers, options):
                 functions.update(remote.chainer_function(
                     table, options, job, {'x': x, **weights_of(net)}, opened))
                 functions.update(in_all_ways(
-                    lambda net=net, layer=layer, x=x: infer(net, layer, x, options.device),
-                    options.device))
+                    lambda net=net, layer=layer, x=x: infer(net, layer, x)))
                 add_row(table, peers, Computation(
                     f'{name} to {layer}', f'batch {batch} @{side}', functions,
                     {TORCH: to_torch, CHAINER: to_chainer}, operations,
                     bars_of={ONEDNN: {TORCH: with_onednn}}), options)
-                net.to_device('cpu')
 
 
 def add_training(table, peers, options):
@@ -234,10 +228,10 @@ def add_training(table, peers, options):
         operations = 3 * count_operations(net, x, layer)
         functions = in_all_ways(
             lambda name=name, layer=layer, x=x, t=t: train(
-                make_network(name), layer, x, t, options.device), options.device)
+                make_network(name), layer, x, t))
         if torch is not None:
-            functions[TORCH] = train_with_torch(torch, name, weights, x, t, options)
-            functions[CHANNELS_LAST] = train_with_torch(torch, name, weights, x, t, options, True)
+            functions[TORCH] = train_with_torch(torch, name, weights, x, t)
+            functions[CHANNELS_LAST] = train_with_torch(torch, name, weights, x, t, True)
         with remotes() as opened:
             functions.update(remote.chainer_function(table, options, {
                 'kind': 'training', 'name': name, 'layer': layer, 'lr': LR,

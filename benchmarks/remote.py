@@ -77,7 +77,7 @@ def chainer_function(table, options, job, arrays, opened):
         job, arrays: as of RemoteFunction.
         opened: list that the RemoteFunction is added to, for closing.
     """
-    if not options.chainer or options.device != 'cpu':
+    if not options.chainer:
         return {}
     try:
         opened.append(RemoteFunction(options.chainer, job, arrays))

@@ -26,14 +26,13 @@ def _with_switch(function, name, value):
     return settled
 
 
-def in_all_ways(make, device='cpu'):
+def in_all_ways(make):
     """Return {way: function}: without extras; the same multiplications as peers; with oneDNN.
+
+    The last one only where it is installed.
 
     Args:
         make: makes a function, one for each way, so that steps of training have their own model.
-        device: on a GPU there is one way; with oneDNN only where it is installed.
     """
-    if device != 'cpu':
-        return {PLAIN: make()}
     return {way: settle(make(), switches) for way, switches in OURS.items()
             if way != ONEDNN or onednn.installed()}
