@@ -9,6 +9,7 @@ import numpy as np
 from minichain.autograd import Primitive, as_array, grad
 from minichain.backend import get_array_module
 from minichain.configuration import config, thread_state
+from minichain.cpu.threads import share
 from minichain.errors import InvalidType
 from minichain.functions.identity import identity
 from minichain.functions.linear import linear
@@ -29,6 +30,7 @@ from minichain.type_check import (
 
 LABEL = 'linear_softmax_cross_entropy'
 ROWS = 512   # scored at once where no gradient is wanted; fewer make a slower matrix product
+_COST = 48   # multiplications of a matrix product that take as long as the gradient of one score
 
 
 class LinearSoftmaxCrossEntropy(Primitive):
@@ -121,18 +123,23 @@ def to_gradient(scores, b, t, kept, scale):
     losses = xp.empty(len(scores), scores.dtype)
     labels, weights = xp.where(kept, t, 0), kept.astype(scores.dtype) * scale
     step = max(1, BLOCK // scores.shape[1] if xp is np else len(scores))
-    for start in range(0, len(scores), step):
-        part = slice(start, start + step)
-        y, picked = scores[part], (xp.arange(len(losses[part])), labels[part])
-        if b:
-            y += b[0]
-        y -= y.max(axis=1, keepdims=True)
-        losses[part] = -y[picked]
-        xp.exp(y, out=y)
-        totals = y.sum(axis=1)
-        losses[part] += xp.log(totals)
-        y *= (weights[part] / totals)[:, None]
-        y[picked] -= weights[part]
+
+    def work(starts):
+        for start in starts:
+            part = slice(start, start + step)
+            y, picked = scores[part], (xp.arange(len(losses[part])), labels[part])
+            if b:
+                y += b[0]
+            y -= y.max(axis=1, keepdims=True)
+            losses[part] = -y[picked]
+            xp.exp(y, out=y)
+            totals = y.sum(axis=1)
+            losses[part] += xp.log(totals)
+            y *= (weights[part] / totals)[:, None]
+            y[picked] -= weights[part]
+
+    starts = range(0, len(scores), step)
+    share(work, starts, _COST * scores.size) if xp is np else work(starts)
     losses *= kept
     return losses
 

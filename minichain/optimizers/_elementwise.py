@@ -1,15 +1,17 @@
 """ElementwiseRule: an update rule in which every number of a parameter follows its own gradient.
 
 On the CPU a large parameter is updated block by block, so that a formula of ten array operations
-reads and writes main memory once and not ten times.
+reads and writes main memory once and not ten times; threads share the blocks.
 """
 import numpy as np
 
+from minichain.cpu.threads import share
 from minichain.gpu.host_numbers import HostNumbers
 from minichain.update_rule import UpdateRule
 
 BLOCK = 1 << 17   # numbers; a float32 block and its temporaries stay in the cache
 FLUSH_EVERY = 64  # updates
+_COST = 16        # multiplications of a matrix product that take as long as a number's step
 
 
 class ElementwiseRule(UpdateRule):
@@ -63,12 +65,16 @@ class ElementwiseRule(UpdateRule):
         x, gx = x.reshape(-1), np.ascontiguousarray(gx).reshape(-1)
         state = {name: array.reshape(-1) for name, array in self.state.items()}
         flushed = self.decaying if self.t % FLUSH_EVERY == 0 else ()
-        for start in range(0, x.size, BLOCK):
-            part = slice(start, start + BLOCK)
-            self.step(xp, x[part], gx[part], numbers,
-                      **{name: array[part] for name, array in state.items()})
-            for name in flushed:
-                flush(state[name][part])
+
+        def work(starts):
+            for start in starts:
+                part = slice(start, start + BLOCK)
+                self.step(xp, x[part], gx[part], numbers,
+                          **{name: array[part] for name, array in state.items()})
+                for name in flushed:
+                    flush(state[name][part])
+
+        share(work, range(0, x.size, BLOCK), _COST * x.size)
 
 
 def flush(array):
