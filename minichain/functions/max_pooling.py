@@ -10,6 +10,7 @@ from minichain.autograd import Primitive, as_array
 from minichain.backend import get_array_module
 from minichain.configuration import thread_state
 from minichain.cpu import onednn, onednn_functions
+from minichain.functions import max_pooling_arrays
 from minichain.functions.windows import reduce_windows, slide, taps
 from minichain.gpu import pooling as by_kernels
 from minichain.gpu.dispatch import fused
@@ -25,6 +26,14 @@ def max_of_windows(x, windows):
 @fused(by_kernels.max_gradient, accepts=by_kernels.are_images)
 def max_gradient(gy, x, y, windows):
     """Return the gradient of an array x, given that of y = max_of_windows(x, windows)."""
+    gx = None
+    if get_array_module(x) is np:
+        gx = max_pooling_arrays.max_gradient(gy, x, y, windows)
+    return gradient_by_winners(gy, x, y, windows) if gx is None else gx
+
+
+def gradient_by_winners(gy, x, y, windows):
+    """Return the same of arrays of any kind and windows of any size."""
     return ScatterToWinners(winners(x, y, windows), windows).forward((gy,))[0]
 
 

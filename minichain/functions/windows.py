@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minichain.backend import get_array_module
+from minichain.cpu import results
 from minichain.cpu.threads import share
 from minichain.errors import InvalidArgument, InvalidType
 
@@ -213,7 +214,7 @@ def reduce_windows(ufunc, x, windows, identity):
     if get_array_module(x) is not np or math.prod(x.shape[:lead]) <= step:
         return _reduce_axes(ufunc, x, windows, identity)
     planes = x.reshape(-1, *windows.size)
-    y = np.empty((len(planes), *windows.out), x.dtype)
+    y = results.empty((len(planes), *windows.out), x.dtype)
 
     def work(parts):
         for part in parts:
