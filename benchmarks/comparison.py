@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.frame import Table, ceilings, find_peer, n_threads, quantile, verdict
 from benchmarks.timing import compare, time_in_turns
-from benchmarks.variants import OURS, PLAIN
+from benchmarks.variants import DIRECT, ONEDNN, OURS, PLAIN
 from minichain.backend import to_cpu
 
 TORCH, CHANNELS_LAST, COMPILED = 'torch', 'channels_last', 'torch.compile'
@@ -111,7 +111,7 @@ def choose_functions(computation):
         if not gap <= computation.tolerance:
             reasons[peer] = (f'its outputs differ by {gap:.2g}, at most '
                              f'{computation.tolerance:g} expected')
-        elif peer in OURS and all(map(np.array_equal, ours, theirs)):
+        elif peer in (DIRECT, ONEDNN) and all(map(np.array_equal, ours, theirs)):
             del functions[peer]
     return {name: function for name, function in functions.items() if name not in reasons}, reasons
 

@@ -22,8 +22,8 @@ from benchmarks.comparison import (
     remotes,
 )
 from benchmarks.frame import find_peer, n_threads
-from benchmarks.variants import ONEDNN, in_all_ways
-from minichain import Chain, LinkHook, onnx
+from benchmarks.variants import ONEDNN, PREPARED, PREPARED_ONEDNN, in_all_ways
+from minichain import Chain, LinkHook, inference, onnx
 from minichain.backend import get_device
 
 LR, MOMENTUM = 1e-4, .9
@@ -130,6 +130,12 @@ def infer(net, layer, x, device='cpu'):
     return function
 
 
+def infer_prepared(net, layer, x):
+    """Return the function of a copy of the network that was prepared for these images."""
+    copy = inference.prepare(lambda x: net(x, layers=[layer])[layer], x, model=net)
+    return lambda: copy(x).array
+
+
 def infer_elsewhere(name, net, layer, x, options, folder):
     """Return {library: function} of torch and onnxruntime, where they are installed."""
     functions = {}
@@ -209,11 +215,13 @@ def add_inference(table, peers, options):
                 functions.update(remote.chainer_function(
                     table, options, job, {'x': x, **weights_of(net)}, opened))
                 functions.update(in_all_ways(
-                    lambda net=net, layer=layer, x=x: infer(net, layer, x)))
+                    lambda net=net, layer=layer, x=x: infer(net, layer, x),
+                    lambda net=net, layer=layer, x=x: infer_prepared(net, layer, x)))
                 add_row(table, peers, Computation(
                     f'{name} to {layer}', f'batch {batch} @{side}', functions,
                     {TORCH: to_torch, CHAINER: to_chainer}, operations,
-                    bars_of={ONEDNN: {TORCH: with_onednn}}), options)
+                    bars_of={ONEDNN: {TORCH: with_onednn}, PREPARED: {TORCH: to_torch},
+                             PREPARED_ONEDNN: {TORCH: with_onednn}}), options)
 
 
 def add_training(table, peers, options):
@@ -249,6 +257,7 @@ def run(options):
     add_inference(table, peers, options)
     add_training(table, peers, options)
     explain_missing(table, peers, options)
+    table.note('prepared: minichain.inference.prepare(network, images), before the clock starts.')
     table.note('GFLOP/s count convolutions and linear layers by their formula, training as three '
                'times inference; onnxruntime reads what minichain.onnx.export wrote.')
     return table

@@ -5,10 +5,13 @@ from minichain import using_config
 from minichain.cpu import onednn
 
 PLAIN, DIRECT, ONEDNN = 'minichain', 'no Winograd', 'oneDNN'
+PREPARED, PREPARED_ONEDNN = 'prepared', 'prepared, oneDNN'
 OURS = {    # way: the switches that settle it
     PLAIN: {'use_onednn': 'never'},
     DIRECT: {'use_onednn': 'never', 'winograd': False},
-    ONEDNN: {'use_onednn': 'auto'}}
+    ONEDNN: {'use_onednn': 'auto'},
+    PREPARED: {'use_onednn': 'never'},
+    PREPARED_ONEDNN: {'use_onednn': 'auto'}}
 
 
 def settle(function, switches):
@@ -26,13 +29,16 @@ def _with_switch(function, name, value):
     return settled
 
 
-def in_all_ways(make):
+def in_all_ways(make, prepare=None):
     """Return {way: function}: without extras; the same multiplications as peers; with oneDNN.
 
-    The last one only where it is installed.
+    Those with oneDNN only where it is installed.
 
     Args:
         make: makes a function, one for each way, so that steps of training have their own model.
+        prepare: makes one that was prepared for inference; None: there are no such ways.
     """
-    return {way: settle(make(), switches) for way, switches in OURS.items()
-            if way != ONEDNN or onednn.installed()}
+    ways = {**dict.fromkeys((PLAIN, DIRECT, ONEDNN), make),
+            **dict.fromkeys((PREPARED, PREPARED_ONEDNN), prepare)}
+    return {way: settle(settle(maker, OURS[way])(), OURS[way]) for way, maker in ways.items()
+            if maker and (OURS[way]['use_onednn'] == 'never' or onednn.installed())}
