@@ -109,7 +109,7 @@ def test_operands_in_any_order_in_memory():
 
 def test_where_it_is_no_way_gradients_are_the_same():
     windows = slide('test', (8, 8), 7, 1)
-    gy, x, y = operands((1, 2, 8, 8), windows)
+    gy, x, y = operands((1, 2, 8, 8), windows, 'float64')   # that oneDNN does not serve
     assert max_pooling_arrays.max_gradient(gy, x, y, windows) is None
     variable = Variable(x)
     pooled = F.max_pooling_2d(variable, 7, 1)
@@ -130,7 +130,7 @@ def test_no_images_and_wide_floats_are_left_to_others():
 
 
 def test_a_recorded_backward_pass_finds_the_same():
-    gy, x, _ = operands((2, 2, 7, 7), slide('test', (7, 7), 3, 2))
+    gy, x, _ = operands((2, 2, 7, 7), slide('test', (7, 7), 3, 2), 'float64')
     found = []
     for record in (False, True):
         variable = Variable(x)
