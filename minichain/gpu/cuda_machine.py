@@ -4,7 +4,7 @@ import numpy as np
 from minichain.backend import import_cupy
 from minichain.gpu import nvrtc
 
-WITHOUT_ASKING = 48 * 1024   # bytes of dynamic shared memory that every launch may have
+WITHOUT_ASKING = 48 * 1024   # bytes of shared memory, static and dynamic, of every launch
 
 
 def architecture(device):
@@ -16,7 +16,7 @@ class CudaMachine:
     """Runs kernels on CuPy arrays, on the GPU that holds them and on CuPy's current stream."""
 
     def __init__(self):
-        self.functions = {}
+        self.functions, self.granted = {}, {}
 
     def describe(self, array):
         """Return (contiguous, writeable, device) of an array."""
@@ -27,16 +27,24 @@ class CudaMachine:
         device = next(value.device for value in arguments if not isinstance(value, np.generic))
         with device:
             function = self.function(kernel, device, cooperative)
-            if shared > max(WITHOUT_ASKING, function.max_dynamic_shared_size_bytes):
-                function.max_dynamic_shared_size_bytes = shared
+            if (shared and shared + function.shared_size_bytes > WITHOUT_ASKING
+                    and shared > self.granted.get(function, 0)):
+                function.max_dynamic_shared_size_bytes = self.granted[function] = shared
             function(grid, block, tuple(arguments), shared_mem=shared)
 
     def function(self, kernel, device, cooperative):
         """Return a kernel as CuPy starts it on a device, the current one."""
         key = kernel, device.id, cooperative
         if key not in self.functions:
-            path = nvrtc.cubin_path(kernel.file, architecture(device))
-            module = import_cupy().RawModule(path=str(path),
-                                             enable_cooperative_groups=cooperative)
-            self.functions[key] = module.get_function(kernel.name)
+            try:
+                self.functions[key] = load(kernel, device, cooperative)
+            except import_cupy().cuda.driver.CUDADriverError:   # the file in the cache is damaged
+                self.functions[key] = load(kernel, device, cooperative, anew=True)
         return self.functions[key]
+
+
+def load(kernel, device, cooperative, anew=False):
+    """Return a kernel from the cache, or compiled ``anew``, as CuPy starts it on this device."""
+    path = nvrtc.cubin_path(kernel.file, architecture(device), anew)
+    module = import_cupy().RawModule(path=str(path), enable_cooperative_groups=cooperative)
+    return module.get_function(kernel.name)

@@ -110,8 +110,10 @@ def compile_file(file, architecture):
         nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
 
 
-def cubin_path(file, architecture):
+def cubin_path(file, architecture, anew=False):
     """Return the path of the machine code of a file, compiled if the cache does not have it.
+
+    Or compiled in any case, ``anew``: whoever could not load what is there asks for that.
 
     Its name holds a digest of the source, its headers, the architecture, the compiler's version
     and the options, so that what is found there never is of another source.
@@ -122,7 +124,7 @@ def cubin_path(file, architecture):
     """
     digest = file.digest(str(architecture), str(version()), *OPTIONS)
     path = cache_folder('cubins') / f'{file.name}.sm_{architecture}.{digest}.cubin'
-    if not path.exists():
+    if anew or not path.exists():
         write_atomically(path, compile_file(file, architecture).cubin)
     return path
 

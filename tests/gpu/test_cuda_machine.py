@@ -1,4 +1,6 @@
 """How kernels are handed to CuPy, on a stand-in that records; a real GPU runs test_kernels.py."""
+import types
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,12 @@ from minichain.gpu.launcher import Kernel
 from minichain.gpu.sources import KernelFile
 from tests import strict_cupy
 
+TOO_MUCH = 48 * 1024 - 255   # dynamic bytes of shared memory beside 256 static ones
 SHARED = KernelFile('x.cu', 'extern "C" __global__ void k(float *x, float a) {}', {})
+
+
+class DriverError(RuntimeError):
+    """As CuPy's CUDADriverError."""
 
 
 class RawModule:
@@ -27,6 +34,7 @@ class RawModule:
         def function(grid, block, args, shared_mem):
             function.calls.append((name, grid, block, args, shared_mem))
         function.calls, function.max_dynamic_shared_size_bytes = self.calls, 0
+        function.shared_size_bytes = 256   # static
         self.functions.append(function)
         return function
 
@@ -35,10 +43,12 @@ class RawModule:
 def cupy(monkeypatch):
     RawModule.loaded, RawModule.calls, RawModule.functions = [], [], []
     monkeypatch.setattr(launcher, 'MACHINES', dict(launcher.MACHINES))
-    monkeypatch.setattr(nvrtc, 'cubin_path', lambda file, chip: f'/cache/{file.name}.{chip}')
+    monkeypatch.setattr(nvrtc, 'cubin_path',
+                        lambda file, chip, anew: f'/cache/{file.name}.{chip}{".anew" * anew}')
     monkeypatch.setattr(strict_cupy.Device, 'compute_capability', '90', raising=False)
     with strict_cupy.installed() as module:
         module.__dict__['RawModule'] = RawModule
+        module.cuda.driver = types.SimpleNamespace(CUDADriverError=DriverError)
         yield module
 
 
@@ -69,11 +79,31 @@ def test_more_shared_memory_than_usual_is_asked_for_and_cooperation_loads_anothe
     kernel = Kernel('k', SHARED)
     kernel(x, 1, grid=1, shared=1000)
     kernel(x, 1, grid=1, shared=100000)
+    kernel(x, 1, grid=1, shared=TOO_MUCH)   # more stays granted
     kernel(x, 1, grid=1, cooperative=True)
     assert [function.max_dynamic_shared_size_bytes for function in RawModule.functions] == [
         100000, 0]
     assert [cooperative for _, cooperative in RawModule.loaded] == [False, True]
-    assert [call[4] for call in RawModule.calls] == [1000, 100000, 0]
+    assert [call[4] for call in RawModule.calls] == [1000, 100000, TOO_MUCH, 0]
+
+
+@pytest.mark.parametrize('shared, asked', [(TOO_MUCH - 1, 0), (TOO_MUCH, TOO_MUCH)])
+def test_static_shared_memory_counts_with_what_a_launch_has_without_asking(cupy, shared, asked):
+    Kernel('k', SHARED)(cupy.zeros(4, np.float32), 1, grid=1, shared=shared)
+    assert RawModule.functions[0].max_dynamic_shared_size_bytes == asked
+
+
+def test_a_damaged_file_in_the_cache_is_made_anew(cupy, monkeypatch):
+    whole = RawModule.get_function
+
+    def get_function(module, name):
+        if not RawModule.loaded[-1][0].endswith('.anew'):
+            raise DriverError('CUDA_ERROR_INVALID_IMAGE: device kernel image is invalid')
+        return whole(module, name)
+    monkeypatch.setattr(RawModule, 'get_function', get_function)
+    Kernel('k', SHARED)(cupy.zeros(4, np.float32), 1, grid=1)
+    assert [path for path, _ in RawModule.loaded] == ['/cache/x.cu.90', '/cache/x.cu.90.anew']
+    assert len(RawModule.calls) == 1
 
 
 def test_arrays_of_the_host_and_of_a_gpu_do_not_meet_in_a_kernel(cupy):

@@ -101,6 +101,8 @@ def test_machine_code_is_kept_by_source_headers_and_chip(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(nvrtc, 'compile_file', None)
         assert nvrtc.cubin_path(file, 90) == path
+    path.write_bytes(b'damaged')
+    assert nvrtc.cubin_path(file, 90, anew=True) == path and path.read_bytes()[:4] == b'\x7fELF'
     others = {nvrtc.cubin_path(file, 80),
               nvrtc.cubin_path(file._replace(text=file.text + '\n'), 90),
               nvrtc.cubin_path(file._replace(headers={'h.cuh': '#define N 2'}), 90)}
