@@ -1,4 +1,6 @@
 """Sums over GPUs with NCCL, on a stream of their own beside the computation."""
+import warnings
+
 import numpy as np
 
 from minichain.backend import import_cupy
@@ -7,6 +9,26 @@ from minichain.errors import DeviceError, InvalidType
 TYPES = {'float16': 'NCCL_FLOAT16', 'float32': 'NCCL_FLOAT32', 'float64': 'NCCL_FLOAT64',
          'bfloat16': 'NCCL_BFLOAT16', 'int8': 'NCCL_INT8', 'uint8': 'NCCL_UINT8',
          'int32': 'NCCL_INT32', 'int64': 'NCCL_INT64'}
+
+
+def import_nccl():
+    """Return the module ``cupy.cuda.nccl``.
+
+    Raises:
+        DeviceError: CuPy has none, or does not find the library: then the module is empty.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')     # the error says it
+            from cupy.cuda import nccl
+        if nccl.available:
+            return nccl
+        reason = 'the library does not load'
+    except ImportError as error:
+        reason = error
+    raise DeviceError(
+        f'CuPy finds no NCCL ({reason}). Install it (pip install nvidia-nccl-cu13, or -cu12), or '
+        "sum by way of the CPU with create_communicator('naive')")
 
 
 class NcclSum:
@@ -33,13 +55,7 @@ class NcclSums:
 
     def __init__(self, communicator):
         self._cupy = cupy = import_cupy()
-        try:
-            from cupy.cuda import nccl
-        except ImportError as error:
-            raise DeviceError(
-                f'CuPy finds no NCCL ({error}). Install it (pip install nvidia-nccl-cu13, or '
-                "-cu12), or sum by way of the CPU with create_communicator('naive')") from None
-        self._nccl = nccl
+        self._nccl = nccl = import_nccl()
         place = np.frombuffer(nccl.get_unique_id(), np.uint8) if communicator.rank == 0 else None
         place = communicator.bcast(place).tobytes()
         try:

@@ -101,7 +101,7 @@ def installed(meeting, place=b'\x07' * 128):
         cuda.nccl = types.ModuleType('cupy.cuda.nccl')
         vars(cuda.nccl).update(
             {name: number for name, (number, _) in DTYPES.items()}, NCCL_SUM=SUM,
-            NcclCommunicator=NcclCommunicator, get_unique_id=lambda: place)
+            available=True, NcclCommunicator=NcclCommunicator, get_unique_id=lambda: place)
         cupy.__dict__['cuda'] = cuda
         sys.modules['cupy.cuda'] = cuda
         NcclCommunicator.meetings[place] = meeting

@@ -99,3 +99,13 @@ def test_cupy_without_nccl_is_an_error_with_advice():
         del sys.modules['cupy.cuda'].nccl
         with pytest.raises(DeviceError, match='CuPy finds no NCCL.*nvidia-nccl'):
             GpuRank(Meeting(1), 0).start_sum(cupy.asarray(np.zeros(1, 'f')))
+
+
+def test_cupys_module_without_the_library_is_the_same_error_on_all_ranks():
+    def work(communicator, cupy):
+        nccl = sys.modules['cupy.cuda'].nccl
+        vars(nccl).pop('get_unique_id', None)   # as CuPy 14 has it: there, and empty
+        nccl.available = False
+        with pytest.raises(DeviceError, match='CuPy finds no NCCL.*does not load.*nvidia-nccl'):
+            communicator.start_sum(cupy.asarray(np.zeros(1, 'f')))
+    on_gpus(2, work)
