@@ -10,6 +10,7 @@ import functools
 import importlib
 import os
 import threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
 
 LEAST = 1 << 23   # multiplications below which a second thread does not pay
@@ -107,15 +108,36 @@ def share(work, items, cost):
         try:
             for library, _ in before:
                 library.set_num_threads(1)
-            others = [_pool().submit(contextvars.copy_context().run, work, items[a:b])
-                      for a, b in zip(cuts[1:], cuts[2:])]
-            try:
-                first = work(items[:cuts[1]])
-            finally:
-                wait(others)
-            return [first, *(other.result() for other in others)]
+            return _in_threads(work, [items[a:b] for a, b in zip(cuts, cuts[1:])])
         finally:
             for library, number in before:
                 library.set_num_threads(number)
     finally:
         held.release()
+
+
+def _in_threads(work, parts):
+    """Return the list of ``work(part)``, each in a thread, those of the pool and this one."""
+    results, left = [None] * len(parts), deque(enumerate(parts))
+
+    def run(take):
+        while left:
+            try:
+                number, part = take()
+            except IndexError:   # another thread was quicker
+                return
+            results[number] = work(part)
+
+    others = []
+    try:
+        for _ in parts[1:]:
+            others.append(_pool().submit(contextvars.copy_context().run, run, left.pop))
+    except RuntimeError:   # no thread begins once the main one has ended: this one does it all
+        pass
+    try:
+        run(left.popleft)
+    finally:
+        wait(others)
+    for other in others:
+        other.result()
+    return results

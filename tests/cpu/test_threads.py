@@ -183,6 +183,36 @@ def test_other_libraries_are_left_alone(blas, symbols, attribute, value):
     assert symbols == []
 
 
+ENDING = """
+import atexit, threading
+from minichain.cpu import threads
+
+def work():
+    print(sum(threads.share(list, [[1], [2], [3]], threads.LEAST), []))
+
+class Library:
+    internal_api = 'one without threads'
+    def get_num_threads(self):
+        return 2
+    def set_num_threads(self, number):
+        pass
+
+threads._blas, threads.processors = lambda: (Library(),), lambda: 2
+{share}
+main = threading.main_thread()
+threading.Thread(target=lambda: (main.join(), work())).start()
+atexit.register(work)
+"""
+
+
+@pytest.mark.parametrize('share', ['', 'work()'])
+def test_work_is_done_when_the_main_thread_has_ended(share):
+    run = subprocess.run([sys.executable, '-c', ENDING.format(share=share)], text=True,
+                         capture_output=True, timeout=60)
+    expected = '[[1], [2], [3]]\n' * (3 if share else 2)
+    assert (run.stdout, run.stderr) == (expected, '')
+
+
 WAITING = """
 import sys, threading, time
 import numpy as np
