@@ -5,7 +5,9 @@ arithmetic of most functions. Blocks that are free again wait here for the next 
 lent and what waits are together no more than what was once lent at the same time, or FLOOR.
 """
 import collections
+import itertools
 import math
+import os
 import threading
 import weakref
 
@@ -39,15 +41,21 @@ class Pool:
 
     def __init__(self):
         self.lent = self.waiting = self.most = 0
-        self._free = []                           # blocks, that which waits longest first
+        self._free = {}                           # capacity: [(age, block)], the oldest first
+        self._ages = itertools.count()
         self._leases = {}                         # id: lease, which keeps it alive
         self._returned = collections.deque()      # an array may go at any moment, in any thread
         self._lock = threading.Lock()
 
     def lend(self, size):
-        """Return an array of bytes that no other array shares."""
+        """Return an array of bytes that no other array shares.
+
+        It is an ordinary one while another thread, or what a signal interrupted, is in here.
+        """
         capacity = _capacity(size)
-        with self._lock:
+        if not self._lock.acquire(blocking=False):
+            return np.empty(size, np.uint8)
+        try:
             self._take_back()
             block = self._choose(capacity)
             if block is None:
@@ -59,6 +67,8 @@ class Pool:
             lease = _Lease(array, self._returned.append)
             lease.block = block
             self._leases[id(lease)] = lease
+        finally:
+            self._lock.release()
         return array
 
     def release(self):
@@ -72,7 +82,7 @@ class Pool:
         while self._returned:
             lease = self._returned.popleft()
             del self._leases[id(lease)]
-            self._free.append(lease.block)
+            self._free.setdefault(len(lease.block), []).append((next(self._ages), lease.block))
             self.lent -= len(lease.block)
             self.waiting += len(lease.block)
         self._drop(LIMIT)
@@ -83,18 +93,23 @@ class Pool:
 
     def _choose(self, capacity):
         """Take a free block of this capacity, or a larger one where there is no room for more."""
-        larger = [(len(block), -i) for i, block in enumerate(self._free)
-                  if capacity <= len(block) <= 2 * capacity]
-        size, place = min(larger, default=(0, 0))
-        if size == capacity or (larger and self.waiting + capacity > self._room()):
-            self.waiting -= size
-            return self._free.pop(-place)
+        size = min((size for size in self._free if capacity <= size <= 2 * capacity), default=0)
+        if size == capacity or (size and self.waiting + capacity > self._room()):
+            return self._remove(size, -1)
         return None
 
     def _drop(self, most):
         """Let blocks go until no more than some bytes wait."""
         while self.waiting > max(0, most):
-            self.waiting -= len(self._free.pop(0))
+            self._remove(min(self._free, key=lambda size: self._free[size][0]), 0)
+
+    def _remove(self, size, place):
+        blocks = self._free[size]
+        _, block = blocks.pop(place)
+        if not blocks:
+            del self._free[size]
+        self.waiting -= size
+        return block
 
 
 def _allocate(capacity):
@@ -110,6 +125,16 @@ def _capacity(size):
 
 
 _pool = Pool()
+
+
+def _forget():
+    """Make a child process begin anew: the thread that was in the pool is not there to leave."""
+    global _pool
+    _pool = Pool()
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def in_memory_order(x):

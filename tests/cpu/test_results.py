@@ -1,5 +1,6 @@
 """Memory for results: nobody shares it, it comes back, it stays within bounds."""
 import gc
+import os
 import threading
 
 import numpy as np
@@ -133,3 +134,31 @@ def test_arrays_may_come_and_go_in_many_threads_and_in_the_garbage_collector(poo
     gc.collect()
     pool._take_back()
     assert not failed and pool.lent == 0
+
+
+def test_a_result_is_there_while_another_thread_is_in_the_pool(pool):
+    arrays = []
+    with pool._lock:   # a signal's handler, too, finds it so, and must not wait for itself
+        thread = threading.Thread(target=lambda: arrays.append(empty((MEGABYTE,))), daemon=True)
+        thread.start()
+        thread.join(10)
+    assert arrays[0].shape == (MEGABYTE,) and pool.lent == 0
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs a system that forks')
+def test_a_child_process_has_a_pool_that_no_thread_is_in(pool):
+    with pool._lock:
+        child = os.fork()
+        if not child:
+            array = empty((MEGABYTE,))
+            os._exit(0 if results._pool.lent >= array.nbytes else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_what_waits_longest_goes_first(pool):
+    arrays = [empty((size * MEGABYTE // 4,)) for size in (1, 2, 4)]
+    while arrays:
+        del arrays[0]
+    pool._take_back()
+    pool._drop(5 * MEGABYTE)
+    assert pool.waiting == 4 * MEGABYTE   # 1 and 2 are gone, though only 2 was too much
