@@ -20,9 +20,7 @@ def run(key, ways):
         ways: functions without arguments, each of which does the whole work, and may do it again.
             The first must be able to; the others may raise DeviceError.
     """
-    runtime = import_cupy().cuda.runtime
-    name = runtime.getDeviceProperties(runtime.getDevice())['name'].decode()
-    key = f'{name} {key}'
+    key = f'{name_of(import_cupy().cuda.runtime.getDevice())} {key}'
     choice = remembered().get(key)
     known = choice is not None and len(choice) == 1 and 0 <= choice[0] < len(ways)
     if not known and not is_capturing():
@@ -30,6 +28,12 @@ def run(key, ways):
         choice, known = [times.index(min(times))], True
         remembered().put(key, choice)
     ways[choice[0] if known else 0]()
+
+
+@functools.cache
+def name_of(number):
+    """Return the name of a GPU; CUDA is asked once, as its answer takes longer than some work."""
+    return import_cupy().cuda.runtime.getDeviceProperties(number)['name'].decode()
 
 
 def milliseconds(way):

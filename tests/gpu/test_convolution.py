@@ -188,8 +188,10 @@ class Clock:
 
             def synchronize(self):
                 assert not clock.capturing
+        self.asked = []   # for properties, which takes a millisecond
         runtime = SimpleNamespace(
-            getDevice=lambda: 0, getDeviceProperties=lambda number: {'name': b'Clock'},
+            getDevice=lambda: 0, getDeviceProperties=lambda number: self.asked.append(number) or {
+                'name': b'Clock'},
             streamIsCapturing=lambda pointer: self.capturing)
         self.cupy = SimpleNamespace(cuda=SimpleNamespace(
             runtime=runtime, Event=Event, get_current_stream=lambda: stream,
@@ -212,7 +214,9 @@ def clock(monkeypatch, tmp_path):
     file = functools.cache(lambda: Remembered(tmp_path / 'fastest.json'))
     monkeypatch.setattr(fastest, 'remembered', file)
     clock.forget = file.cache_clear
-    return clock
+    fastest.name_of.cache_clear()
+    yield clock
+    fastest.name_of.cache_clear()
 
 
 def test_the_faster_way_runs_and_is_remembered_but_its_first_run_is_not_timed(clock):
@@ -226,6 +230,7 @@ def test_the_faster_way_runs_and_is_remembered_but_its_first_run_is_not_timed(cl
     assert calls == ['fast']
     fastest.run('other work', (slow, fast))
     assert len(calls) == 10
+    assert clock.asked == [0]
 
 
 def test_while_a_graph_is_captured_nothing_is_timed_or_remembered(clock):
