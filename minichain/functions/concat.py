@@ -9,6 +9,8 @@ from minichain.functions._axis import expect_axis
 from minichain.functions.reshape import reshape
 from minichain.type_check import expect_same_dtype
 
+AT_ONCE = 8   # arrays; CuPy joins more by a list of their addresses, which it copies to the GPU
+
 
 def _expect_joinable(label, arrays, axis=None):
     """Raise unless all arrays are of one dtype and of one shape, except along ``axis``."""
@@ -32,6 +34,20 @@ def _expect_some(label, xs):
     return xs
 
 
+def _join_on_gpu(xp, arrays, axis):
+    """Concatenate, without sending anything from the host: a captured step could not."""
+    if len(arrays) <= AT_ONCE:
+        return xp.concatenate(arrays, axis)
+    shape, before, start = list(arrays[0].shape), (slice(None),) * axis, 0
+    shape[axis] = sum(x.shape[axis] for x in arrays)
+    y = xp.empty(shape, arrays[0].dtype)
+    for x in arrays:
+        stop = start + x.shape[axis]
+        y[(*before, slice(start, stop))] = x
+        start = stop
+    return y
+
+
 class Concat(Primitive):
     def __init__(self, axis):
         self.axis = axis
@@ -42,7 +58,7 @@ class Concat(Primitive):
     def forward(self, arrays):
         xp, shape = get_array_module(*arrays), list(arrays[0].shape)
         if xp is not np:
-            return xp.concatenate(arrays, self.axis),
+            return _join_on_gpu(xp, arrays, self.axis),
         shape[self.axis] = sum(x.shape[self.axis] for x in arrays)
         return np.concatenate(arrays, self.axis, out=results.empty_like(arrays[0], shape)),
 
@@ -66,7 +82,10 @@ class Stack(Primitive):
         _expect_joinable('stack', in_types)
 
     def forward(self, arrays):
-        return get_array_module(*arrays).stack(arrays, self.axis),
+        xp = get_array_module(*arrays)
+        if xp is np:
+            return np.stack(arrays, self.axis),
+        return _join_on_gpu(xp, [xp.expand_dims(x, self.axis) for x in arrays], self.axis),
 
     def backward(self, indexes, grads):
         before = (slice(None),) * self.axis

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from minichain import Variable
+from minichain import Variable, get_device
 from minichain import functions as F
 from minichain.errors import InvalidType
+from minichain.gpu.simulator.arrays import no_waiting
 from tests.functions.check import check_function
 
 RANDOM = np.random.RandomState(0)
@@ -27,6 +28,18 @@ def test_a_single_array_and_the_same_twice_can_be_joined():
 def test_stack_makes_an_axis_anywhere(axis):
     xs = [RANDOM.randn(2, 3) for _ in range(3)]
     check_function(lambda *xs: F.stack(xs, axis), xs, lambda *xs: np.stack(xs, axis))
+
+
+@pytest.mark.parametrize('join', ['concat', 'stack'])
+@pytest.mark.parametrize('axis', [0, 1])
+def test_many_arrays_on_a_gpu_are_joined_without_a_list_of_them_sent_there(join, axis):
+    xs = [RANDOM.randn(2, 2).astype('f') for _ in range(12)]
+    sent = [get_device('sim').send(x) for x in xs]
+    with no_waiting():
+        y = getattr(F, join)(sent, axis)
+    expected = getattr(F, join)(xs, axis).array
+    np.testing.assert_array_equal(y.array.get(), expected)
+    assert y.dtype == expected.dtype
 
 
 @pytest.mark.parametrize('name, shapes', [

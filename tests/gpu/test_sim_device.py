@@ -130,7 +130,14 @@ def test_whatever_makes_the_host_wait_is_refused():
     for send in (x.device.send, arrays.xp.asarray, arrays.xp.array):
         with no_waiting(), pytest.raises(DeviceError, match='sent to the device'):
             send(np.ones(2))
+    # What CuPy makes arrays of the host of, and sends.
+    for sends in (lambda: x[[0, 2]], lambda: x.__setitem__([1], 0), lambda: arrays.xp.array([1.]),
+                  lambda: arrays.xp.concatenate([x] * 9), lambda: arrays.xp.stack([x] * 9)):
+        sends()
+        with no_waiting(), pytest.raises(DeviceError, match='sent to the device'):
+            sends()
     with no_waiting():
+        assert arrays.xp.concatenate([x] * 8).shape == (24,)
         assert len(x + 1) == 3 and x.device.send(2.).shape == ()
 
 

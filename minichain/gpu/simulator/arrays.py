@@ -34,6 +34,8 @@ ABSENT_METHODS = frozenset('ctypes getfield resize setfield setflags to_device'.
 # Functions whose result's shape depends on values: CuPy waits for them.
 WAITING = frozenset('nonzero flatnonzero argwhere unique extract compress array_equal allclose'
                     .split())
+JOINING = frozenset('concatenate stack vstack hstack dstack column_stack'.split())
+JOINED = 8   # arrays; of more, CuPy sends a list of addresses
 
 
 class _State(threading.local):
@@ -70,8 +72,8 @@ def waits(what):
 
 
 def sends(x):
-    """Raise within :func:`no_waiting` if ``x`` is an array of the host."""
-    if _state.refused and isinstance(x, np.ndarray):
+    """Raise within :func:`no_waiting` if ``x`` is an array of the host, or is to become one."""
+    if _state.refused and isinstance(x, (np.ndarray, list, tuple)):
         raise DeviceError('an array of the host is sent to the device in the middle of a step; '
                           'send it before')
 
@@ -129,6 +131,7 @@ class ndarray:
         for part in index if isinstance(index, tuple) else (index,):
             if isinstance(part, ndarray) and part.dtype == bool:
                 waits('a mask as an index')
+            sends(part)
         return unwrap(index, type(self))
 
     def __len__(self):
@@ -236,6 +239,14 @@ class _Ufunc:
         return wrap_call(value, self._array_type) if callable(value) else value
 
 
+def _joins(function):
+    def call(arrays, *args, **kwargs):
+        if len(arrays) > JOINED:
+            sends(list(arrays))
+        return function(arrays, *args, **kwargs)
+    return call
+
+
 class Module(types.ModuleType):
     """NumPy, or a module of it, as it looks to one who has CuPy's: an array module.
 
@@ -262,6 +273,8 @@ class Module(types.ModuleType):
         value = getattr(self._source, name)
         if name in WAITING:
             waits(name)
+        if name in JOINING:
+            return _joins(wrap_call(value, self._type))
         if self._path == 'random' and tape.is_recorded():
             raise DeviceError(f"CuPy's random.{name} in a step that is captured: a replay would "
                               'draw the same numbers again')
