@@ -6,8 +6,6 @@
 //
 // Joined columns lie as [c, ky, kx, n, oy, ox]: those of all images are one matrix.
 //
-// Joined columns lie as [c, ky, kx, n, oy, ox]: those of all images are one matrix.
-//
 // Rows of columns are as long as the windows are many, so threads side by side write side by side,
 // and at stride 1 read side by side too. On the way back each element looks for its copies: no
 // atomic additions, the same bits every time.
