@@ -1,10 +1,12 @@
 """The simulator itself: what it must notice, and that CUDA's words have their meaning."""
+import os
+
 import numpy as np
 import pytest
 
 from minichain.errors import DeviceError, InvalidArgument
 from minichain.gpu.launcher import Kernel
-from minichain.gpu.simulator import ORDERS, builder, simulation
+from minichain.gpu.simulator import ORDERS, builder, machine, simulation
 from minichain.gpu.simulator.builder import missing
 from minichain.gpu.sources import KernelFile, kernel_files
 
@@ -188,6 +190,29 @@ def test_a_kernel_that_does_not_compile_is_reported_with_its_line():
     broken = KernelFile('broken.cu', '\nextern "C" __global__ void k(int *x) { *x = y; }', {})
     with pytest.raises(DeviceError, match=r'broken.cu does not compile(.|\n)*broken.cu:2'):
         Kernel('k', broken)(np.zeros(1, np.int32), grid=1)
+
+
+def test_what_was_compiled_may_be_run_from_the_moment_it_is_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(builder, 'cache_folder', lambda kind: tmp_path)
+    replace, modes = os.replace, []
+
+    def look(source, target):
+        modes.append(os.stat(source).st_mode & 0o777)
+        replace(source, target)
+    monkeypatch.setattr(os, 'replace', look)
+
+    def make(folder):
+        (folder / 'out').write_bytes(b'program')
+        return folder / 'out'
+    path = builder.cached('x', '1', make)
+    assert modes == [0o700] and path.read_bytes() == b'program'
+
+
+def test_a_damaged_file_in_the_cache_is_named(tmp_path):
+    path = tmp_path / 'x.cu.0123'
+    path.write_bytes(b'damaged')
+    with pytest.raises(DeviceError, match=r'damaged(.|\n)*Remove .*x\.cu\.0123'):
+        machine.load(path)
 
 
 def test_without_a_compiler_the_reason_is_told(monkeypatch):

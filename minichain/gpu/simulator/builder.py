@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 
-from minichain._atomic import write_atomically
+from minichain._atomic import open_atomically
 from minichain.errors import DeviceError
 from minichain.gpu.sources import cache_folder
 
@@ -75,8 +75,10 @@ def cached(name, digest, make):
     path = cache_folder('simulator') / f'{name}.{digest}'
     if not path.exists():
         with tempfile.TemporaryDirectory() as folder:
-            write_atomically(path, make(pathlib.Path(folder)).read_bytes())
-        path.chmod(0o700)
+            data = make(pathlib.Path(folder)).read_bytes()
+        with open_atomically(path) as file:
+            file.write(data)
+            os.chmod(file.name, 0o700)   # before it is there: others may be about to run it
     return path
 
 

@@ -66,7 +66,11 @@ def simulation(order='forward', seed=0, sanitizer=None):
 
 @functools.cache
 def load(path):
-    return ctypes.CDLL(str(path)).cusim_launch
+    try:
+        return ctypes.CDLL(str(path)).cusim_launch
+    except OSError as error:
+        raise DeviceError(f'simulator: what was compiled before is damaged ({error}). Remove '
+                          f'{path}, and it is compiled again') from None
 
 
 class Simulator:
