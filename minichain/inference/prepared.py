@@ -8,10 +8,10 @@ import threading
 from minichain.autograd import Variable, as_array
 from minichain.backend import get_array_module, is_array
 from minichain.configuration import config, no_backprop_mode, using_config
-from minichain.errors import InvalidType, NotFinite
+from minichain.errors import InvalidArgument, InvalidType, NotFinite
 from minichain.inference.graph import Graph
 from minichain.inference.steps import plain_plan, plan
-from minichain.tracing import named_leaves, owner, trace
+from minichain.tracing import owner, trace
 
 
 def prepare(code, *arguments, model=None):
@@ -34,6 +34,8 @@ def prepare(code, *arguments, model=None):
         :class:`PreparedNetwork`.
     Raises:
         NotFinite: a parameter or an argument holds NaN, which fused steps would hide.
+        InvalidArgument: an array of the arguments, or what was computed of it, is taken for fixed
+            numbers, as ids of embed_id and labels are: they would stay those of the example.
     """
     results = []
 
@@ -42,12 +44,15 @@ def prepare(code, *arguments, model=None):
         return results[0]
 
     model = owner(code) if model is None else model
-    # As Variables, so that x * 2 is seen, which NumPy would do unseen.
-    arguments = _nested(arguments, lambda x: Variable(as_array(x), requires_grad=False))
-    graph = Graph(trace(recorded, arguments, model=model))
+    # As Variables, so that x * 2 is seen, which NumPy would do unseen. As copies, so that two
+    # arguments are two, and neither is a parameter, though the example may have one array for all.
+    copies = _nested(arguments, lambda x: Variable(as_array(x).copy(), requires_grad=False))
+    found = trace(recorded, copies, model=model)
+    _expect_followed(found)
+    graph = Graph(found)
     for array in (*graph.constants.values(), *graph.arguments):
         _expect_numbers('prepare', array)
-    return PreparedNetwork(graph, _nested(results[0], lambda _: _Leaf()))
+    return PreparedNetwork(graph, _form(arguments), _form(results[0]))
 
 
 class PreparedNetwork:
@@ -59,8 +64,9 @@ class PreparedNetwork:
         expected: list of (shape, dtype) of the arrays in its arguments.
     """
 
-    def __init__(self, graph, results):
-        self._graph, self._results, self._lock = graph, results, threading.Lock()
+    def __init__(self, graph, arguments, results):
+        self._graph, self._lock = graph, threading.Lock()
+        self._arguments, self._results = arguments, results
         self._switches = config.use_onednn, config.winograd
         self._process, self._steps = os.getpid(), plan(graph)
         self.expected = [(array.shape, array.dtype) for array in graph.arguments]
@@ -71,13 +77,19 @@ class PreparedNetwork:
 
         Raises:
             InvalidType: there are other arrays than then, or of other shapes or dtypes.
+            InvalidArgument: what is no array differs, which the steps do not read.
             NotFinite: an array holds NaN.
         """
-        arrays = [array for _, array in named_leaves(arguments, '')]
+        form = _form(arguments)
+        arrays = _arrays(arguments, self._arguments if form == self._arguments else form)
         found = [(array.shape, array.dtype) for array in arrays]
         if found != self.expected:
             raise InvalidType(f'prepared network: arrays {_listed(self.expected)} expected, as '
                               f'when it was prepared, got {_listed(found)}. Prepare another one')
+        if form != self._arguments:
+            raise InvalidArgument('prepared network: names and what is no array expected as when '
+                                  f'it was prepared, {self._arguments}, got {form}. Prepare '
+                                  'another one')
         for array in arrays:
             _expect_numbers('prepared network', array)
         if self._process != os.getpid():   # forked: with another process's threads gone, without
@@ -96,7 +108,13 @@ class PreparedNetwork:
 
 
 class _Leaf:
-    """Where an array was in a nest of results."""
+    """Where an array was in a nest."""
+
+    def __repr__(self):
+        return 'array'
+
+
+_LEAF = _Leaf()
 
 
 def _nested(nest, make):
@@ -104,8 +122,44 @@ def _nested(nest, make):
     if isinstance(nest, dict):
         return {key: _nested(child, make) for key, child in nest.items()}
     if isinstance(nest, (tuple, list)):
-        return type(nest)([_nested(child, make) for child in nest])
-    return make(nest) if isinstance(nest, _Leaf) or is_array(as_array(nest)) else nest
+        build = getattr(type(nest), '_make', type(nest))   # a named tuple has its own
+        return build([_nested(child, make) for child in nest])
+    return make(nest) if nest is _LEAF or is_array(as_array(nest)) else nest
+
+
+def _form(nest):
+    """Return a nest without its arrays."""
+    return _nested(nest, lambda _: _LEAF)
+
+
+def _arrays(nest, form):
+    """Return the list of arrays of a nest, in the order of a form: dicts may have another."""
+    if form is _LEAF:
+        return [as_array(nest)]
+    if isinstance(form, dict):
+        return [array for key in form for array in _arrays(nest[key], form[key])]
+    if isinstance(form, (tuple, list)):
+        return [array for child, inner in zip(nest, form) for array in _arrays(child, inner)]
+    return []
+
+
+def _expect_followed(found):
+    """Raise unless all that is computed of the inputs of a Trace is seen."""
+    read = {number for _, number in found.outputs}.union(
+        *(application.operands for application in found.applications))
+    computed = {number for _, number in found.inputs}
+    for function, operands, results, *_ in found.applications:
+        for value in vars(function).values():
+            number = found.find(value) if is_array(value) else None
+            if number in computed and number not in (*operands, *results):
+                raise InvalidArgument(f'prepare: {function.label} takes an array as fixed numbers '
+                                      'that was computed of the arguments: they would stay those '
+                                      'of the example')
+        computed.update(results)
+    for name, number in found.inputs:
+        if number not in read:
+            raise InvalidArgument(f'prepare: nothing that was recorded reads argument {name}: a '
+                                  'change of it would not be noticed')
 
 
 def _listed(kinds):

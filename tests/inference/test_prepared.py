@@ -1,4 +1,5 @@
 """Prepared networks give what the networks give, and fuse what can be fused."""
+import collections
 import multiprocessing
 import threading
 
@@ -9,7 +10,7 @@ import minichain.functions as F
 import minichain.links as L
 from minichain import Chain, ChainList, Variable, inference, no_backprop_mode, using_config
 from minichain.cpu import onednn
-from minichain.errors import InvalidType, NotFinite
+from minichain.errors import InvalidArgument, InvalidType, NotFinite
 from models.squeezenet import SqueezeNet
 
 USES = ['never', pytest.param('auto', marks=pytest.mark.skipif(
@@ -278,3 +279,45 @@ def test_memory_is_used_again():
             values[results[0]], = run(*[values[number] for number in operands])
             addresses.add(values[results[0]].ctypes.data)
     assert len(addresses) == 2
+
+
+def test_one_array_may_be_the_example_of_two_arguments_or_a_constant_as_well(use):
+    x, other = random_array(2, 3, seed=0), random_array(2, 3, seed=1)
+    np.testing.assert_array_equal(
+        inference.prepare(lambda a, b: a - 2 * b, x, x)(x, other).array, x - 2 * other)
+    np.testing.assert_array_equal(
+        inference.prepare(lambda a: a - 2 * x, x)(other).array, other - 2 * x)
+
+
+def test_dicts_are_read_by_their_keys_and_named_tuples_stay_what_they_are(use):
+    Pair = collections.namedtuple('Pair', 'first second')
+    x, other = random_array(2, 3, seed=0), random_array(2, 3, seed=1)
+
+    def code(given):
+        return Pair(given['a'] - 2 * given['b'].first, given['b'].second)
+    prepared = inference.prepare(code, {'a': x, 'b': Pair(x, x)})
+    y = prepared({'b': Pair(other, x), 'a': x})
+    assert type(y) is Pair
+    np.testing.assert_array_equal(y.first.array, x - 2 * other)
+    with pytest.raises(InvalidArgument, match=r"prepared network: .*'b'.*, got .*'c'"):
+        prepared({'a': x, 'c': Pair(x, x)})
+
+
+def test_another_number_than_then_is_refused():
+    x = random_array(2, 3)
+    prepared = inference.prepare(lambda x, factor: x * factor, x, 2)
+    np.testing.assert_array_equal(prepared(x, 2).array, x * 2)
+    with pytest.raises(InvalidArgument, match=r'\(array, 2\), got \(array, 3\)'):
+        prepared(x, 3)
+
+
+def test_ids_and_other_arrays_that_steps_do_not_read_are_refused():
+    W, ids = random_array(9, 4), np.array([[1, 2], [3, 4]])
+    for code in (lambda ids: F.embed_id(ids, W), lambda ids: F.embed_id(ids[:, 0], W),
+                 lambda ids: (ids, F.embed_id(ids, W))):
+        with pytest.raises(InvalidArgument, match='EmbedID takes an array as fixed numbers'):
+            inference.prepare(code, ids)
+    with pytest.raises(InvalidArgument, match='reads argument 1'):
+        inference.prepare(lambda x, ignored: x * 2, W, W)
+    with pytest.raises(InvalidArgument, match='reads argument 0'):
+        inference.prepare(lambda x: F.relu(x.array * 2), W)
