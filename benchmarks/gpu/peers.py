@@ -80,15 +80,16 @@ def graphed(torch, place, make):
     """
     if place == 'cpu':
         raise MissingPeerError('a graph wants a GPU')
-    function = make()
     aside = torch.cuda.Stream()
     aside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(aside):
+        # Backward goes on the stream of forward, which may have been run to make the function.
+        function = make()
         for _ in range(WARM_UPS):
             function()
     torch.cuda.current_stream().wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, stream=aside):
         results = function()
 
     def replay():

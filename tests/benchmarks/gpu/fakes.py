@@ -8,6 +8,7 @@ class Gpu:
 
     def __init__(self):
         self.now, self.log, self.allocated = 0., [], 0
+        self.streams = [None]   # of torch, the current one last
 
     def work(self, milliseconds):
         """Do what a kernel does."""
@@ -42,9 +43,11 @@ class Gpu:
                 gpu.log.append('replay')
 
         @contextlib.contextmanager
-        def region(name):
+        def region(name, stream):
             gpu.log.append(f'{name} begins')
+            gpu.streams.append(stream)
             yield
+            gpu.streams.pop()
             gpu.log.append(f'{name} ends')
 
         class Profile:
@@ -72,8 +75,8 @@ class Gpu:
                 profile=Profile, ProfilerActivity=types.SimpleNamespace(CUDA='gpu')),
             cuda=types.SimpleNamespace(
                 is_available=lambda: True, Stream=Stream, CUDAGraph=CUDAGraph,
-                current_stream=Stream, stream=lambda stream: region('aside'),
-                graph=lambda graph: region('capture')))
+                current_stream=Stream, stream=lambda stream: region('aside', stream),
+                graph=lambda graph, stream=None: region('capture', stream or Stream())))
 
 
 class Clock:

@@ -27,6 +27,18 @@ def test_a_graph_is_captured_after_warm_ups_aside_and_then_replayed(gpu):
     assert replay() == replay() == 'results' and gpu.log[-2:] == ['replay'] * 2
 
 
+def test_a_graph_is_captured_on_the_stream_on_which_its_function_was_made(gpu):
+    """Torch goes back on the stream on which it went forward: of another, nothing is captured."""
+    def make():
+        stream = gpu.streams[-1]
+
+        def backward():
+            assert gpu.streams[-1] is stream is not None
+        return backward
+    peers.forms(make, 'cuda:0', OPTIONS)[peers.GRAPH]()
+    assert gpu.log[-1] == 'capture ends'
+
+
 def test_what_warm_ups_changed_is_put_back(gpu):
     def step():
         gpu.log.append('step')
