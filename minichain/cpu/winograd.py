@@ -25,6 +25,8 @@ POINTS = (0, 1, -1, 2, -2)   # where the polynomials are evaluated; and at infin
 _TILES = 128                 # tiles at a time: enough for efficient products, few for the cache
 _BYTES = 2 << 20             # of their transforms
 _COLUMNS = 1024              # of a low product at a time
+_GAIN = {(False, 3): .72, (False, 5): .72,   # part of the direct cost below which it is faster
+         (True, 3): .575, (True, 5): .65}    # (of the gradient of the filters, side of the window)
 _ONES = TILE + 1             # where both polynomials are evaluated at 1: A makes m x m ones of it
 
 
@@ -59,7 +61,7 @@ def pays(images, channels, out_channels, k, out, of_weight=False):
     cost = (36 * tiles * channels * out_channels          # products of transforms
             + 1.5 * tiles * (1296 * channels + 36 * m * m * out_channels)
             + 1500 * channels * out_channels)             # filters, mostly waiting for memory
-    return min(channels, out_channels) >= 16 and cost < (.575 if of_weight else .72) * saved
+    return min(channels, out_channels) >= 16 and cost < _GAIN[of_weight, k] * saved
 
 
 def convolve(x, W, b, pad, out, groups=1):
