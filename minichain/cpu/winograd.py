@@ -25,7 +25,7 @@ POINTS = (0, 1, -1, 2, -2)   # where the polynomials are evaluated; and at infin
 _TILES = 128                 # tiles at a time: enough for efficient products, few for the cache
 _BYTES = 2 << 20             # of their transforms
 _COLUMNS = 1024              # of a low product at a time
-_GAIN = {(False, 3): .72, (False, 5): .72,   # part of the direct cost below which it is faster
+_GAIN = {(False, 3): .72, (False, 5): .66,   # part of the direct cost below which it is faster
          (True, 3): .575, (True, 5): .65}    # (of the gradient of the filters, side of the window)
 _ONES = TILE + 1             # where both polynomials are evaluated at 1: A makes m x m ones of it
 
