@@ -3,6 +3,7 @@ import argparse
 import dataclasses
 import importlib
 import json
+import math
 import os
 import sys
 import time
@@ -50,7 +51,7 @@ ON_DEVICE = {
     'pipeline': 'JPEG files to captions: which stage the others wait for',
 }
 SIMULATED = 'sim'
-WRONG, NOTHING = 1, 2       # exit codes
+WRONG, NOTHING, STOPPED = 1, 2, 130   # exit codes
 READING = """
 how to read a table:
   ms p50 (p10-p90)  of minichain: median, and the tenths of the rounds that were quicker or slower.
@@ -80,7 +81,7 @@ with --device cuda (or cuda:1; sim: a rehearsal without a GPU, on small data):
   error             largest difference from the same in float64, as a part of the largest value; a
                     result that is off is WRONG, and not timed.
 exit codes: 0 all is right (a peer may be missing), 1 a result of minichain was wrong or could not
-be made, 2 nothing could run.
+be made, 2 nothing could run, 130 after Ctrl-C: files hold the cases that had ended.
 
 examples:
   python -m benchmarks conv networks --threads 2
@@ -125,6 +126,14 @@ def parse_arguments(argv=None):
         parser.error(f'no case {", ".join(unknown)}{where}; there are {", ".join(known)}')
     if options.threads is not None and options.threads < 1:
         parser.error(f'--threads: 1 or more expected, got {options.threads}')
+    if not 0 <= options.seconds < math.inf:
+        parser.error(f'--seconds: 0 or more expected, got {options.seconds:g}')
+    for name, path in (('json', options.json), ('markdown', options.markdown)):
+        # before the first case, which may take an hour
+        folder = os.path.dirname(os.path.abspath(path or ''))
+        if path is not None and (os.path.isdir(path) or not os.access(folder, os.W_OK)):
+            parser.error(f'--{name}: a file in a folder that can be written to expected, got '
+                         f'{path!r}')
     options.quick = options.quick or options.device == SIMULATED
     options.cases = options.cases or (default if options.device == 'cpu' else list(ON_DEVICE))
     return options
@@ -216,7 +225,7 @@ def main(argv=None):
         return run_on_device(options, machine)
     print(f'{machine}\n{frame.ceilings(options.quick)}', flush=True)
     if options.quick:
-        print('--quick: small data and few rounds; no bar is judged by these figures')
+        print('--quick: small data and few rounds; whether a bar is met does not follow from it')
     tables = {}
     for case in options.cases:
         tables[case] = run(case, options)
@@ -230,9 +239,13 @@ if __name__ == '__main__':
     try:
         sys.exit(main())
     except InvalidArgument as error:
-        sys.exit(f'benchmarks: error: {error}')
+        print(f'benchmarks: error: {error}', file=sys.stderr)
+        sys.exit(NOTHING)
     except DeviceError as error:
         print(f'benchmarks: {error}', file=sys.stderr)
         sys.exit(NOTHING)
     except MinichainError as error:
         sys.exit(f'benchmarks: {error}')
+    except KeyboardInterrupt:
+        print('benchmarks: stopped', file=sys.stderr)
+        sys.exit(STOPPED)

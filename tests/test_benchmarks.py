@@ -266,11 +266,36 @@ def test_without_a_case_those_run_that_need_nothing_and_take_no_hour():
 
 @pytest.mark.parametrize('arguments, reason', [
     (['--threads', '0'], '1 or more expected, got 0'),
+    (['--seconds', '-1'], '0 or more expected, got -1'),
+    (['--seconds', 'nan'], '0 or more expected, got nan'),
+    (['--json', 'no/such/folder/found.json'], '--json: a file in a folder that can be written'),
+    (['--markdown', '.'], "that can be written to expected, got '.'"),
     (['loading', '--device', 'cuda'], 'no case loading with --device cuda; there are')])
 def test_options_that_make_no_sense_are_refused(arguments, reason, capsys):
     with pytest.raises(SystemExit):
         main.parse_arguments(arguments)
     assert reason in capsys.readouterr().err
+
+
+def test_a_device_that_is_none_ends_as_one_that_is_not_there():
+    done = subprocess.run([sys.executable, '-m', 'benchmarks', 'tape', '--device', 'printer'],
+                          text=True, capture_output=True, timeout=60)
+    assert done.returncode == main.NOTHING and "'printer' is not a device" in done.stderr
+
+
+STOPPING = """
+import runpy, sys, benchmarks.tape
+def stop(options):
+    raise KeyboardInterrupt
+benchmarks.tape.run, sys.argv[1:] = stop, ['tape', '--quick']
+runpy.run_module('benchmarks', run_name='__main__')
+"""
+
+
+def test_an_interruption_ends_with_its_code_and_no_traceback():
+    done = subprocess.run([sys.executable, '-c', STOPPING], text=True, capture_output=True,
+                          timeout=60)
+    assert (done.returncode, done.stderr) == (130, 'benchmarks: stopped\n')
 
 
 def test_another_number_of_threads_starts_python_again(monkeypatch):
