@@ -40,6 +40,12 @@ QUICK = types.SimpleNamespace(quick=True, data=None, weights=None, cache=None, d
 QUIET = {'load': lambda of_children: 0.}     # nobody else uses the machine
 
 
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    """Tables for one thread, whatever the tests themselves run with."""
+    monkeypatch.setenv('OPENBLAS_NUM_THREADS', '1')
+
+
 @pytest.fixture
 def no_torch(monkeypatch):
     monkeypatch.setitem(sys.modules, 'torch', None)      # import torch raises ImportError
