@@ -157,13 +157,13 @@ def test_steps_name_tests_that_exist():
         assert part in (ROOT / gpu_run.KERNELS).read_text(), part
 
 
-def test_every_case_of_a_device_is_measured_those_most_wanted_first():
-    measured = [step.command[3:] for step in gpu_run.make_steps('/out', None)
+def test_every_case_of_a_device_is_measured_those_most_wanted_first(tmp_path):
+    measured = [step.command[3:] for step in gpu_run.make_steps(str(tmp_path), None)
                 if step.command[1:3] == ('-m', 'benchmarks')]
     options = [program.parse_arguments(list(arguments)) for arguments in measured]
     assert [each.device for each in options] == ['cuda'] * 3
     assert [each.json for each in options] == [
-        f'/out/{name}.json' for name in ('benchmarks', 'more', 'compiled')]
+        f'{tmp_path}/{name}.json' for name in ('benchmarks', 'more', 'compiled')]
     assert [each.compile for each in options] == [False, False, True]
     first, then, _ = (each.cases for each in options)
     assert sorted(first + then) == sorted(program.ON_DEVICE)

@@ -10,7 +10,9 @@ from tests.gpu import registry
 
 ENTRIES = registry.entries()
 # What these write, or whom they wait for, depends on the grid.
-OWN_GRID = {'gradient_squares', 'batch_norm_parts_float32', 'batch_norm_parts_bfloat16'}
+OWN_GRID = {'gradient_squares', *(
+    f'batch_norm_{what}_{dtype}' for what in ('parts', 'gradient_parts')
+    for dtype in ('float32', 'bfloat16'))}
 launch = Kernel.__call__
 
 

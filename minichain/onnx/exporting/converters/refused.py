@@ -1,4 +1,5 @@
 """Functions that are refused, each with the reason."""
+from minichain.functions.batch_normalization import NormalizationForInference
 from minichain.functions.convolution import ConvolutionWeight
 from minichain.functions.diagonal import DiagonalGrad
 from minichain.functions.dropout import Dropout
@@ -37,6 +38,8 @@ REFUSALS = {
     GetItemGrad: GRADIENT,
     InversePower: GRADIENT,
     LinearSoftmaxCrossEntropy: 'it is for training; export softmax_cross_entropy of linear',
+    NormalizationForInference: 'it is for calls at whose steps nobody looks; in the export its '
+                               'steps appear instead',
     ScatterToWinners: WINNERS,
     SigmoidCrossEntropy: 'its labels are converted outside of functions, so they would be those '
                          'of the examples; export the scores',
