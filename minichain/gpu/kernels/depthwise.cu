@@ -7,31 +7,12 @@
 //
 // Filters are so small that they stay in the first cache. Elements look for what has to do with
 // them: no atomic additions, the same bits every time.
-#include "common.cuh"
-
-// blockIdx.y and threadIdx.y count planes, .x what lies in a plane; any grid is right.
-#define FOR_PLANES(plane, planes) \
-    for (int plane = blockIdx.y * blockDim.y + threadIdx.y; plane < planes; \
-         plane += gridDim.y * blockDim.y)
-#define FOR_PLACES(i, count) \
-    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x)
-
-// Along one axis: image, windows, their size, stride, padding on the near side, dilation.
-struct Axis {
-    int size, out, window, stride, pad, dilation;
-};
+#include "windows.cuh"
 
 // The place that tap `tap` of window `o` sees, -1 if it is none of the image.
 __device__ inline int seen(Axis a, int o, int tap) {
     int place = o * a.stride - a.pad + tap * a.dilation;
     return place < a.size ? max(place, -1) : -1;
-}
-
-// The window whose tap `tap` sees place `i`, -1 if there is none.
-__device__ inline int seer(Axis a, int i, int tap) {
-    int begin = i + a.pad - tap * a.dilation;   // where it would begin
-    int window = begin / a.stride;
-    return begin >= 0 && begin % a.stride == 0 && window < a.out ? window : -1;
 }
 
 // b is read only if `adds`.

@@ -9,19 +9,7 @@
 // Rows of columns are as long as the windows are many, so threads side by side write side by side,
 // and at stride 1 read side by side too. On the way back each element looks for its copies: no
 // atomic additions, the same bits every time.
-#include "common.cuh"
-
-// blockIdx.y and threadIdx.y count planes, .x what lies in a plane; any grid is right.
-#define FOR_PLANES(plane, planes) \
-    for (int plane = blockIdx.y * blockDim.y + threadIdx.y; plane < planes; \
-         plane += gridDim.y * blockDim.y)
-#define FOR_PLACES(i, count) \
-    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x)
-
-// Along one axis: image, windows, their size, stride, padding on the near side, dilation.
-struct Axis {
-    int size, out, window, stride, pad, dilation;
-};
+#include "windows.cuh"
 
 // N C planes of images, each with window x window planes of columns.
 template <typename T>
@@ -40,13 +28,6 @@ __device__ void unfold(const T *x, T *columns, int N, int C, Axis v, Axis h, int
             to[i] = inside ? from[row * h.size + column] : from_float<T>(0);
         }
     }
-}
-
-// The window whose tap `tap` sees place `i`, -1 if there is none.
-__device__ inline int seer(Axis a, int i, int tap) {
-    int begin = i + a.pad - tap * a.dilation;   // where it would begin
-    int window = begin / a.stride;
-    return begin >= 0 && begin % a.stride == 0 && window < a.out ? window : -1;
 }
 
 template <typename T>
