@@ -7,6 +7,7 @@ import functools
 
 import numpy as np
 
+from minichain.backend import get_array_module
 from minichain.cpu import results
 from minichain.cpu.threads import share
 from minichain.cpu.workspaces import workspace
@@ -31,11 +32,14 @@ def _zeros(dtype):
 
 
 def rectify(x, out=None):
-    """Return max(x, 0), of an array that :func:`serves` has accepted; NaN stays NaN.
+    """Return max(x, 0) of any array, of a GPU too; NaN stays NaN.
 
     Args:
         out: where to write it, an array in the same order of memory, x itself for one.
     """
+    if not serves(x):
+        return get_array_module(x).maximum(x, 0, out=out)
+
     def work(y, x):
         np.maximum(x, _zeros(x.dtype)[:x.shape[1]], out=y)
     return _in_parts(work, x, out=out)

@@ -15,9 +15,7 @@ class ReLU(Elementwise):
     def forward(self, arrays):
         self.retain_outputs((0,))
         x, = arrays
-        if rectifier.serves(x):
-            return rectifier.rectify(x),
-        return get_array_module(x).maximum(x, 0),
+        return rectifier.rectify(x),
 
     def backward(self, indexes, grads):
         y, gy = as_array(self.get_retained_outputs()[0]), grads[0]

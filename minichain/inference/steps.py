@@ -44,7 +44,7 @@ def _by_function(step):
             y, = results
             xp = get_array_module(y)
             viewed = any(xp.may_share_memory(y, x) for x in arrays)
-            return _rectified(y, None if viewed else y),
+            return rectifier.rectify(y, None if viewed else y),
         return results
     return run
 
@@ -59,15 +59,9 @@ def _into(run, y, step):
         except Refused:
             return otherwise(*arrays)
         if relu:
-            _rectified(y, y)
+            rectifier.rectify(y, y)
         return y,
     return into
-
-
-def _rectified(y, out):
-    if rectifier.serves(y):
-        return rectifier.rectify(y, out)
-    return get_array_module(y).maximum(y, 0, out=out)
 
 
 def _by_onednn(step, graph):
