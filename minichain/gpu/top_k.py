@@ -54,7 +54,7 @@ def beam_merge(values, ids, parents, words, totals):
 
 
 def continue_beams(log_p, totals, banned, beam):
-    """Compute what the function of this name in decoding.py does."""
+    """Compute what the function of this name in decoding/beams.py does."""
     xp = get_array_module(log_p)
     (rows, columns), (images, before) = log_p.shape, totals.shape
     k = min(beam + len(banned), columns)    # so that enough are left

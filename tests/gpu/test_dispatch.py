@@ -71,7 +71,7 @@ CASES = {
                       for b in (None, normal(5), normal(10)[::2])] + [
         ((normal(3, 4).T, normal(3, 5).T, normal(5)), None)],
     # ties in a row and across rows; fewer words than beginnings; a beginning that ended
-    'decoding.continue_beams': [
+    'beams.continue_beams': [
         ((np.round(normal(len(totals) * len(totals[0]), words), 1), np.array(totals, np.float32),
           banned, beam), None)
         for totals, words, banned, beam in (
