@@ -3,7 +3,7 @@ import numpy as np
 
 from minichain import backend
 from minichain.decoding.checks import forbid
-from minichain.gpu import top_k as by_kernels
+from minichain.gpu import beam_search as by_kernels
 from minichain.gpu.dispatch import fused
 
 

@@ -1,7 +1,6 @@
 """What a search on a device has found, as the host sees it."""
 import numpy as np
 
-from minichain import backend
 from minichain.decoding.checks import expect_finite
 from minichain.decoding.hypothesis import as_hypothesis
 
@@ -14,14 +13,16 @@ class Found:
         self.totals = np.zeros((n, 1))      # of beginnings that live, float64
         self.ended = []     # (image, step, slot, log probability), arrays
 
-    def add(self, steps, fine):
-        """Take over (parents, words, log probabilities), (n, beam) each, of some steps."""
-        if not steps:
-            return
-        expect_finite(backend.to_cpu(fine))
-        xp = backend.get_array_module(steps[0][0])
-        for parents, words, said in zip(*(backend.to_cpu(xp.stack(part)) for part in zip(*steps))):
-            after = np.take_along_axis(self.totals, parents, 1) + said
+    def add(self, history):
+        """Take over some steps: (steps, 3, n, beam), int32, of gpu.beam_search.beam_merge.
+
+        Raises:
+            NotFinite: a row of log probabilities was not.
+        """
+        said = history[:, 2].view(np.float32)
+        expect_finite(not np.isnan(said).any())
+        for (parents, words, _), log_p in zip(history, said):
+            after = np.take_along_axis(self.totals, parents, 1) + log_p
             ends = (words == self.eos) & (after > -np.inf)
             image, slot = np.nonzero(ends)
             self.ended.append((image, np.full(len(image), len(self.steps)), slot, after[ends]))
