@@ -17,6 +17,7 @@ from benchmarks.machine import THREAD_VARIABLES
 from benchmarks.timing import BUDGET
 from minichain._atomic import write_atomically
 from minichain.backend import import_cupy
+from minichain.cpu.threads import processors
 from minichain.errors import DeviceError, InvalidArgument, MinichainError
 from minichain.gpu.dispatch import kernels
 
@@ -124,8 +125,10 @@ def parse_arguments(argv=None):
     unknown = [case for case in options.cases if case not in known]
     if unknown:
         parser.error(f'no case {", ".join(unknown)}{where}; there are {", ".join(known)}')
-    if options.threads is not None and options.threads < 1:
-        parser.error(f'--threads: 1 or more expected, got {options.threads}')
+    most = processors()
+    if options.threads is not None and not 1 <= options.threads <= most:
+        parser.error(f'--threads: 1 to {most}, the processors that there are, expected, got '
+                     f'{options.threads}')
     if not 0 <= options.seconds < math.inf:
         parser.error(f'--seconds: 0 or more expected, got {options.seconds:g}')
     for name, path in (('json', options.json), ('markdown', options.markdown)):

@@ -271,7 +271,8 @@ def test_without_a_case_those_run_that_need_nothing_and_take_no_hour():
 
 
 @pytest.mark.parametrize('arguments, reason', [
-    (['--threads', '0'], '1 or more expected, got 0'),
+    (['--threads', '0'], 'the processors that there are, expected, got 0'),
+    (['--threads', '99999'], 'the processors that there are, expected, got 99999'),
     (['--seconds', '-1'], '0 or more expected, got -1'),
     (['--seconds', 'nan'], '0 or more expected, got nan'),
     (['--json', 'no/such/folder/found.json'], '--json: a file in a folder that can be written'),
@@ -306,6 +307,7 @@ def test_an_interruption_ends_with_its_code_and_no_traceback():
 
 def test_another_number_of_threads_starts_python_again(monkeypatch):
     started = []
+    monkeypatch.setattr(main, 'processors', lambda: 8)
     monkeypatch.setattr(main.os, 'execve', lambda *given: started.append(given) or exit())
     with pytest.raises(SystemExit):
         main.main(['tape', '--threads', '7'])
