@@ -9,7 +9,8 @@ class Cast(Primitive):
         self.dtype = dtype
 
     def forward(self, arrays):
-        return arrays[0].astype(self.dtype, copy=False),
+        x, = arrays
+        return x if x.dtype == self.dtype else x.astype(self.dtype),
 
     def backward(self, indexes, grads):
         return cast(grads[0], self.inputs[0].dtype),

@@ -79,7 +79,7 @@ def _run(name, arrays, windows, groups, by_columns, by_channels, by_cudnn):
         by_cudnn: function of a :class:`~minichain.gpu.cudnn_convolution.Convolution`.
     """
     by_kernels = by_channels if groups > 1 == arrays[1].shape[1] else by_columns
-    if not _cudnn_serves(arrays[0], windows):
+    if not cudnn_serves(arrays[0], windows):
         by_kernels()
         return
     how = cudnn_convolution.Convolution(windows.stride, windows.pad, windows.dilate, groups)
@@ -91,7 +91,7 @@ def _run(name, arrays, windows, groups, by_columns, by_channels, by_cudnn):
     fastest.run(key, (by_kernels, functools.partial(by_cudnn, how)))
 
 
-def _cudnn_serves(x, windows):
+def cudnn_serves(x, windows):
     """Return whether cuDNN may run; it counts windows itself, and none beyond the padding.
 
     Where results have to repeat from run to run nothing is chosen by a clock, so that it runs only

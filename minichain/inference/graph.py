@@ -96,7 +96,8 @@ class Graph:
         makers, uses, kept = {}, self.uses(), []
         for step in self.steps:
             maker = makers.get(next((n for n in step.operands if n in makers), None))
-            change = maker and uses[maker.results[0]] == 1 and self._change(step, maker)
+            change = maker and uses[maker.results[0]] == 1 and self.change(
+                step, maker.results[0], len(self.constants[maker.operands[1]]))
             if change:
                 self._absorb(maker, *change)
                 maker.results = step.results
@@ -110,10 +111,14 @@ class Graph:
         return step.kind in (Convolution, Linear) and all(
             number in self.constants for number in step.operands[1:])
 
-    def _change(self, step, maker):
-        """Return (factor, term) of one channel each if this is what a step applies, else None."""
-        W, y = self.constants[maker.operands[1]], maker.results[0]
-        one, zero = np.ones(len(W)), np.zeros(len(W))
+    def change(self, step, y, channels):
+        """Return (factor, term) of one channel each if this is what a step applies, else None.
+
+        Args:
+            y: number of the value that it applies them to.
+            channels: how many there are.
+        """
+        one, zero = np.ones(channels), np.zeros(channels)
         if step.kind is MulConstant:
             return step.function.value * one, zero
         if step.kind is AddConstant:
@@ -123,7 +128,7 @@ class Graph:
                 or others[0] not in self.constants
                 or step.kind in (Sub, Div) and step.operands[0] != y):
             return None
-        values = _per_channel(self.constants[others[0]], self.examples[y].ndim, len(W))
+        values = _per_channel(self.constants[others[0]], self.examples[y].ndim, channels)
         if values is None:
             return None
         return ((one, values) if step.kind is Add else (one, -values) if step.kind is Sub else

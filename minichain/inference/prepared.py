@@ -1,18 +1,24 @@
 """``prepare``: run a network once, and keep what it did as steps that are quick to repeat.
 
-Read graph.py before, which makes them few, and steps.py, which finds the way to run each.
+Read graph.py before, which makes them few, and steps.py, which finds the way to run each; on a
+GPU device_steps.py does.
 """
+import contextlib
 import os
 import threading
+
+import numpy as np
 
 from minichain.autograd import Variable, as_array
 from minichain.backend import get_array_module, is_array
 from minichain.configuration import config, no_backprop_mode, using_config
-from minichain.errors import InvalidArgument, InvalidType, NotFinite
+from minichain.errors import DeviceError, InvalidArgument, InvalidType, NotFinite
+from minichain.inference import device_steps
 from minichain.inference.graph import Graph
 from minichain.inference.steps import plain_plan, plan
 from minichain.tracing import owner, trace
 
+SWITCHES = 'use_onednn', 'winograd', 'kernels', 'precision'
 
 def prepare(code, *arguments, model=None):
     """Return a copy of a network that computes the same for arguments of the same shapes, faster.
@@ -24,7 +30,12 @@ def prepare(code, *arguments, model=None):
     again. The copy computes as in test mode and records nothing. What ``code`` did for the example
     it does always: an ``if`` that looks at values is not seen, nor what NumPy does with arrays.
     The network is not changed, and what changes in it later does not reach the copy. The switches
-    ``use_onednn`` and ``winograd`` stay as they are now.
+    ``use_onednn``, ``winograd``, ``kernels`` and ``precision`` stay as they are now.
+
+    Of arrays on a GPU, or on the device 'sim', images lie with channels last in between, stored in
+    bfloat16 under ``precision = 'bf16'``; arguments and results are float32 as everywhere. There
+    calls do not look into arguments for NaN, nor wait for the device in any other way, so that
+    :func:`minichain.gpu.compile_step` can capture them.
 
     Args:
         code: callable: a Link, a method, a function of Variables.
@@ -33,7 +44,8 @@ def prepare(code, *arguments, model=None):
     Returns:
         :class:`PreparedNetwork`.
     Raises:
-        NotFinite: a parameter or an argument holds NaN, which fused steps would hide.
+        NotFinite: a parameter or an argument of the example holds NaN, which fused steps would
+            hide.
         InvalidArgument: an array of the arguments, or what was computed of it, is taken for fixed
             numbers, as ids of embed_id and labels are: they would stay those of the example.
     """
@@ -62,13 +74,20 @@ class PreparedNetwork:
 
     Attributes:
         expected: list of (shape, dtype) of the arrays in its arguments.
+        generic: of a network on a device: labels of the functions that have no way of their own
+            there for images with channels last, in their order; on the CPU empty.
     """
 
     def __init__(self, graph, arguments, results):
         self._graph, self._lock = graph, threading.Lock()
         self._arguments, self._results = arguments, results
-        self._switches = config.use_onednn, config.winograd
-        self._process, self._steps = os.getpid(), plan(graph)
+        self._switches = {name: getattr(config, name) for name in SWITCHES}
+        self._xp = get_array_module(*graph.arguments, *graph.constants.values())
+        self._process, self.generic = os.getpid(), []
+        if self._xp is not np:
+            self._steps, self.generic = device_steps.plan(graph)
+        else:
+            self._steps = plan(graph)
         self.expected = [(array.shape, array.dtype) for array in graph.arguments]
         graph.forget_examples()
 
@@ -78,7 +97,8 @@ class PreparedNetwork:
         Raises:
             InvalidType: there are other arrays than then, or of other shapes or dtypes.
             InvalidArgument: what is no array differs, which the steps do not read.
-            NotFinite: an array holds NaN.
+            DeviceError: an array is elsewhere than those were.
+            NotFinite: an array of the CPU holds NaN.
         """
         form = _form(arguments)
         arrays = _arrays(arguments, self._arguments if form == self._arguments else form)
@@ -91,13 +111,20 @@ class PreparedNetwork:
                                   f'it was prepared, {self._arguments}, got {form}. Prepare '
                                   'another one')
         for array in arrays:
-            _expect_numbers('prepared network', array)
+            if get_array_module(array) is not self._xp:
+                raise DeviceError(f'prepared network: arrays of {self._xp.__name__} expected, as '
+                                  f'when it was prepared, got {type(array).__module__}. Move '
+                                  'them with device.send(array), or prepare another one')
+            if self._xp is np:
+                _expect_numbers('prepared network', array)
         if self._process != os.getpid():   # forked: with another process's threads gone, without
             self._process, self._lock = os.getpid(), threading.Lock()   # what needs them
-            self._steps = plain_plan(self._graph)
-        use_onednn, winograd = self._switches
-        with (self._lock, no_backprop_mode(), using_config('train', False),
-              using_config('use_onednn', use_onednn), using_config('winograd', winograd)):
+            if self._xp is np:
+                self._steps = plain_plan(self._graph)
+        with contextlib.ExitStack() as stack:
+            for context in (self._lock, no_backprop_mode(), using_config('train', False), *(
+                    using_config(name, value) for name, value in self._switches.items())):
+                stack.enter_context(context)
             values = {**self._graph.constants, **dict(zip(self._graph.inputs, arrays))}
             for run, operands, results, dead in self._steps:
                 values.update(zip(results, run(*[values[number] for number in operands])))

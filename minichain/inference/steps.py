@@ -23,18 +23,19 @@ def plan(graph):
     """
     runs = [_by_onednn(step, graph) for step in graph.steps]
     rooms = _rooms(graph, [run is not None for run in runs])
-    return [(_by_function(step) if run is None else _into(run, rooms[step.results[0]], step),
+    return [(by_function(step) if run is None else _into(run, rooms[step.results[0]], step),
              step.operands, step.results, dead)
             for step, run, dead in zip(graph.steps, runs, _last_uses(graph))]
 
 
 def plain_plan(graph):
     """Return the same for a process in which oneDNN does not run; examples are not needed."""
-    return [(_by_function(step), step.operands, step.results, dead)
+    return [(by_function(step), step.operands, step.results, dead)
             for step, dead in zip(graph.steps, _last_uses(graph))]
 
 
-def _by_function(step):
+def by_function(step):
+    """Return what runs a step by its function, on arrays of any device."""
     function = step.function
 
     def run(*arrays):
@@ -51,7 +52,7 @@ def _by_function(step):
 
 def _into(run, y, step):
     """Return what runs a step into y, or by its function if oneDNN refuses these values."""
-    otherwise, relu = _by_function(step), step.relu and step.kind is not Convolution
+    otherwise, relu = by_function(step), step.relu and step.kind is not Convolution
 
     def into(*arrays):
         try:
@@ -120,9 +121,18 @@ _WAYS = {Convolution: _convolution, MaxPooling: _maximum, AveragePooling: _mean,
 
 
 def _last_uses(graph):
-    """Return, for every step, the list of values that no later step reads."""
-    seen, dead = {*graph.outputs, *graph.constants}, []
-    for step in reversed(graph.steps):
+    return last_uses(graph.steps, {*graph.outputs, *graph.constants})
+
+
+def last_uses(steps, kept):
+    """Return, for every step, the list of values that no later step reads.
+
+    Args:
+        steps: of attributes ``operands`` and ``results``.
+        kept: set of values that are read afterwards.
+    """
+    seen, dead = set(kept), []
+    for step in reversed(steps):
         dead.append([n for n in dict.fromkeys([*step.operands, *step.results]) if n not in seen])
         seen.update(step.operands)
     return dead[::-1]

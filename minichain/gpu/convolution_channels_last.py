@@ -1,0 +1,117 @@
+"""Convolution of images with channels last, bias and ReLU included, by filters laid out before.
+
+A pixel is a row of a matrix. Windows of one position are one product, which reads the images as
+they are and may write its columns into the pixels of wider results. Of other windows a kernel
+copies what they see into rows (im2row.py), MOST bytes at a time, and products follow. Where cuDNN
+is installed and ``config.use_cudnn`` allows, the faster way is taken (fastest.py).
+"""
+import functools
+import math
+
+from minichain.backend import get_array_module
+from minichain.configuration import config
+from minichain.gpu import cublaslt, cudnn, cudnn_convolution, fastest
+from minichain.gpu.casts import as_stored
+from minichain.gpu.convolution import cudnn_serves
+from minichain.gpu.gemm import gemm
+from minichain.gpu.im2row import im2row, row_width
+
+MOST = 1 << 25   # bytes of rows at a time: few enough to stay in the second cache of a large GPU
+
+
+class Filters:
+    """Filters as products want them: a matrix for every group, a row for every filter.
+
+    Args:
+        W: (O, C / groups, kh, kw), float32. b: (O,), float32, or None.
+        windows: :class:`~minichain.functions.windows.Windows` of two axes.
+        groups: into how many parts channels are cut.
+        dtype: of images and results: float32, or uint16 for bfloat16.
+        relu: whether max(., 0) of the results is wanted.
+    Attributes:
+        matrices: (groups, O / groups, width) of that dtype.
+    """
+
+    def __init__(self, W, b, windows, groups, dtype, relu):
+        xp, (O, channels, kh, kw) = get_array_module(W), W.shape
+        self.windows, self.groups, self.relu = windows, groups, relu
+        self.pointwise = (set(windows.ksize + windows.stride) == {1} and not any(windows.pad)
+                          and windows.out == windows.size)
+        count, self.shape = kh * kw * channels, (O, kh, kw, channels)
+        width = count if self.pointwise else row_width(count, dtype.itemsize)
+        matrix = xp.zeros((O, width), 'float32')
+        matrix[:, :count] = W.transpose(0, 2, 3, 1).reshape(O, count)
+        self.matrices = as_stored(matrix, dtype).reshape(groups, O // groups, width)
+        self.b = None if b is None else as_stored(b, dtype)
+        self._for_cudnn = None
+
+    @property
+    def epilogue(self):
+        """Name of what follows the products, as :func:`~minichain.gpu.gemm.gemm` has it."""
+        return '_'.join(['relu'] * self.relu + ['bias'] * (self.b is not None)) or None
+
+    def for_cudnn(self):
+        """Return W (O, kh, kw, C / groups) and b, which there must be one if ReLU follows."""
+        if self._for_cudnn is None:
+            xp, O = get_array_module(self.matrices), self.shape[0]
+            W = self.matrices.reshape(O, -1)[:, :math.prod(self.shape[1:])]
+            b = xp.zeros(O, W.dtype) if self.relu and self.b is None else self.b
+            self._for_cudnn = xp.ascontiguousarray(W).reshape(self.shape), b
+        return self._for_cudnn
+
+
+def convolve(x, filters, y, first=0):
+    """Fill O channels of results, from ``first`` on.
+
+    Args:
+        x: images, (N, H, W, C), float32 or bfloat16.
+        filters: :class:`Filters`.
+        y: (N, OH, OW, at least first + O), of the dtype of x.
+    """
+    by_products = functools.partial(_by_products, x, filters, y, first)
+    if not cudnn_serves(x, filters.windows):
+        by_products()
+        return
+    by_cudnn = functools.partial(_by_cudnn, x, filters, y, first)
+    if config.use_cudnn == 'always':
+        by_cudnn()
+        return
+    windows = filters.windows
+    key = (f'channels last {x.dtype} {x.shape} {filters.shape} {y.shape[3]} {filters.epilogue} '
+           f'{windows.stride} {windows.pad} {windows.dilate} {filters.groups} {config.precision} '
+           f'cublasLt {cublaslt.version()} cuDNN {cudnn.version()}')
+    fastest.run(key, (by_products, by_cudnn))
+
+
+def _by_cudnn(x, filters, y, first):
+    windows, (W, b) = filters.windows, filters.for_cudnn()
+    how = cudnn_convolution.Convolution(windows.stride, windows.pad, windows.dilate,
+                                        filters.groups)
+    cudnn_convolution.convolution_forward(x, W, y[..., first:first + len(W)], how, b=b,
+                                          relu=filters.relu, layout='NHWC')
+
+
+def _by_products(x, filters, y, first):
+    channels, each = filters.shape[3], filters.matrices.shape[1]
+    pixels = y.reshape(-1, y.shape[3])
+    for group, W in enumerate(filters.matrices):
+        begin = first + group * each
+        out = pixels[:, begin:begin + each]
+        b = None if filters.b is None else filters.b[group * each:(group + 1) * each]
+        for rows, part in _rows(x, filters, group * channels):
+            gemm(rows, W, out[part], trans_b=True, epilogue=filters.epilogue, bias=b)
+
+
+def _rows(x, filters, begin):
+    """Yield (matrix of what windows see of a group's channels, slice of the windows)."""
+    channels, width = filters.shape[3], filters.matrices.shape[2]
+    if filters.pointwise:
+        yield x.reshape(-1, x.shape[3])[:, begin:begin + channels], slice(None)
+        return
+    windows = len(x) * math.prod(filters.windows.out)
+    count = min(windows, max(1, MOST // (width * x.itemsize)))
+    room = get_array_module(x).empty((count, width), x.dtype)
+    for start in range(0, windows, count):
+        rows = room[:min(count, windows - start)]
+        im2row(x, rows, filters.windows, start, begin, channels)
+        yield rows, slice(start, start + len(rows))
