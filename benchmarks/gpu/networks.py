@@ -6,9 +6,16 @@ import models
 from benchmarks import networks
 from benchmarks.comparison import COMPILED, TORCH
 from benchmarks.gpu.peers import FORMS, forms, missing, place_of
-from benchmarks.gpu.rows import CAPTURED, Case, add_case, captured, make_table
-from benchmarks.variants import PLAIN
-from minichain import no_backprop_mode, using_config
+from benchmarks.gpu.rows import (
+    CAPTURED,
+    PREPARED_CAPTURED,
+    Case,
+    add_case,
+    captured,
+    make_table,
+)
+from benchmarks.variants import PLAIN, PREPARED
+from minichain import inference, no_backprop_mode, using_config
 
 PRECISIONS = 'bf16', 'tf32', 'float32'
 BATCH = 64
@@ -66,8 +73,13 @@ def make_case(name, layer, side, batch, precision, options, bench):
         function = networks.infer(net, layer, x.astype(dtype), bench.device)
         return lambda: function().reshape(batch, -1)
 
-    def graph():
-        function = ours()
+    def prepared():
+        net, images = make_network(name).to_device(bench.device), bench.device.send(x)
+        copy = inference.prepare(lambda x: net(x, layers=[layer])[layer], images, model=net)
+        return lambda: copy(images).array.reshape(batch, -1)
+
+    def graph(make):
+        function = make()
         return captured(lambda _: function(), bench.device.xp.zeros(1, 'float32'))()
     net = make_network(name)
     counted = networks.count_operations(net, x[:1], layer) * batch
@@ -82,7 +94,8 @@ def make_case(name, layer, side, batch, precision, options, bench):
         peers = forms(lambda: torch_steps.network(
             lambda: make(state_of(make_network(name))), x, precision, place), place, options)
     return Case(f'{name} to {layer}', f'batch {batch} @{side}', precision,
-                {PLAIN: ours, CAPTURED: graph, **peers}, lambda: ours('float64')(),
+                {PLAIN: ours, CAPTURED: lambda: graph(ours), PREPARED: prepared,
+                 PREPARED_CAPTURED: lambda: graph(prepared), **peers}, lambda: ours('float64')(),
                 [(counted, size * (weights + 2 * outputs_of(net, x[:1], layer) * batch))],
                 BARS if precision == 'bf16' else {}, rounds=9)
 
@@ -155,7 +168,9 @@ def run(options, bench):
         add_case(table, FORMS, lambda batch=batch, side=side, precision=precision: training_case(
             batch, side, precision, options, bench), options, bench)
     table.note('torch: channels_last tensors, of bfloat16 under bf16; batch normalization is not '
-               'folded into weights, neither here nor there. minichain: float32 activations; its '
-               'convolutions multiply as under tf32 then. Bytes: weights, and what layers with '
-               'weights give, written and read once')
+               'folded into weights. minichain: float32 activations with channels first; its '
+               'convolutions multiply as under tf32 then. prepared: minichain.inference.prepare('
+               'network, images), before the clock starts: channels last, bfloat16 under bf16, '
+               'batch normalization folded into weights; images and features stay float32. Bytes: '
+               'weights, and what layers with weights give, written and read once')
     return table

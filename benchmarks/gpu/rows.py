@@ -12,12 +12,12 @@ from benchmarks.comparison import as_arrays, largest_gap
 from benchmarks.frame import Table, compare, quantile, time_in_turns, verdict
 from benchmarks.gpu.clock import Timed
 from benchmarks.gpu.peers import MissingPeerError, settled
-from benchmarks.variants import PLAIN
+from benchmarks.variants import PLAIN, PREPARED
 from minichain.configuration import using_config
 from minichain.gpu.capture import compile_step
 
-CAPTURED = 'captured'
-WAYS = PLAIN, CAPTURED      # of minichain; each has a row
+CAPTURED, PREPARED_CAPTURED = 'captured', 'prepared, captured'
+WAYS = PLAIN, CAPTURED, PREPARED, PREPARED_CAPTURED     # of minichain; each has a row
 # Largest difference of a result from float64, as a part of its array's largest value.
 TOLERANCE = {'float32': 1e-3, 'tf32': 1e-2, 'bf16': 6e-2}
 SHARE = .75, .9             # of the roofline, where that is what is judged: the bar, a stretch
@@ -32,7 +32,8 @@ class Case:
         precision: 'float32', 'tf32' or 'bf16': ``config.precision`` while it runs, and of peers.
         functions: dict name -> function that makes the function to be timed, which returns arrays
             (or has ``read`` and ``reset``, as :func:`~benchmarks.gpu.peers.forms` says).
-            'minichain' is among them, 'captured' may be. Of an error the table shows the reason.
+            'minichain' is among them, others of WAYS may be. Of an error the table shows the
+            reason.
         reference: function that returns the results in float64.
         phases: list of (operations, bytes): what a call has to do at least.
         bars: dict peer -> ratios to be reached; judged for the quickest way of minichain.
@@ -139,7 +140,7 @@ def add_case(table, peers, case, options, device):
         which = f'{case.name}, {case.shapes}, {case.precision}'
         for name, (word, reason) in reasons.items():
             table.note(f'{name}: {reason}' if word == 'missing' else f'{which}: {name}: {reason}')
-            if name == PLAIN or name == CAPTURED and word == 'WRONG':
+            if name in (PLAIN, PREPARED) or name in WAYS and word == 'WRONG':
                 table.failures.append(f'{which}, {name}: {reason}')
         clock = device.clock
         seconds = time_in_turns(
