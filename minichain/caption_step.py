@@ -8,11 +8,18 @@ import numpy as np
 
 from minichain.autograd import as_array
 from minichain.backend import get_array_module
+from minichain.configuration import config
+from minichain.errors import InvalidType
+from minichain.fixed_caption_step import FixedCaptionStep, JoinedWeights
 from minichain.functions._axis import sum_dtype
+from minichain.functions.lstm_sequence import run_steps
+from minichain.gpu.casts import storage_dtype
 from minichain.links.lstm import gate_blocks
 
 TABLE = 1 << 21   # numbers of an input table that is made without being asked for: 8 MiB
 THIN = 5          # rows up to which a matrix product is slower than one after the other
+MOST_TABLE = 1 << 28    # numbers of one that captured searches want: 1 GiB
+MOST_FIXED = 8    # numbers of images and beginnings for which captured searches are kept
 BLOCK = 1 << 16   # scores that the CPU normalizes at once: they stay in the cache
 
 
@@ -25,10 +32,16 @@ class CaptionStep:
         input_table: multiply all words by the LSTM's input weights beforehand, which takes V 4H
             numbers of memory and saves a product at every step; not if the image is added to
             every word. None: if the table is small.
+        capture: on a GPU, let searches be replays of a CUDA graph, with a table of 1 GiB at most,
+            unless ``input_table`` is False.
+    Attributes:
+        reason: why searches on a GPU run as written, None while they are captured.
     """
 
-    def __init__(self, model, input_table=None):
+    def __init__(self, model, input_table=None, capture=True):
         xp, self.inject = model.xp, model.inject
+        self.reason = None if capture else 'capture=False was asked for'
+        self._may_join, self._joined, self._fixed = input_table is not False, (None, None), {}
         self.embed = as_array(model.embed.W)
         dtype = sum_dtype(self.embed.dtype)
         self.layers = []
@@ -51,7 +64,16 @@ class CaptionStep:
             self.table += b
 
     def __call__(self, state, words):
-        """Read a word of every caption: (state, ids (N,)) -> (state, log probabilities (N, V))."""
+        """Read a word of every caption: (state, ids (N,)) -> (state, log probabilities (N, V)).
+
+        Raises:
+            InvalidType: on a CPU, an id is not one of 0 to V - 1; -1 is no last word. On a GPU
+                nobody waits to look.
+        """
+        if type(words) is np.ndarray and len(words) and not (
+                0 <= words.min() and words.max() < len(self.embed)):
+            raise InvalidType(f'CaptionStep: ids of words from 0 to {len(self.embed) - 1} '
+                              f'expected, got {words.min()} to {words.max()}')
         image, *states = state
         after, h = [], None
         for number, ((upward, lateral, b), c, h_before) in enumerate(
@@ -72,6 +94,32 @@ class CaptionStep:
         if self.inject == 'first':
             image = get_array_module(image).zeros_like(image)
         return (image, *after), log_normalize(scores, self.out_b)
+
+    def fixed(self, state, n, beam):
+        """Return this step at fixed addresses for searches of n images, or None.
+
+        None: not on a GPU, or not in float32. Arrays of this step may be replaced, not written to.
+
+        Args:
+            state: of ``model.start``. n, beam: number of images, and of beginnings for each.
+        Returns:
+            :class:`~minichain.fixed_caption_step.FixedCaptionStep`, which is kept for later.
+        """
+        numbers = len(self.embed) * self.layers[0][1].shape[1]
+        if not self._may_join or numbers > MOST_TABLE or not run_steps.fuses(self.out_W):
+            return None
+        arrays = [self.embed, self.table, self.out_W, self.out_b,
+                  *(array for layer in self.layers for array in layer)]
+        own = config.precision, bool(config.deterministic), *map(id, arrays)
+        fixed = self._fixed.pop((n, beam, own), None)
+        if fixed is None:
+            if self._joined[0] != own:
+                self._joined = own, JoinedWeights(self, storage_dtype(), arrays)
+            fixed = FixedCaptionStep(self._joined[1], n, beam)
+        self._fixed[n, beam, own] = fixed       # behind the others
+        if len(self._fixed) > MOST_FIXED:
+            del self._fixed[next(iter(self._fixed))]
+        return fixed if fixed.takes(state) else None
 
     def _inputs(self, words, image):
         x = self.embed[words]

@@ -130,10 +130,10 @@ class CaptionGenerator(Chain):
         image = self.xp.zeros_like(image) if self.inject == 'first' else image
         return (image, *after), scores
 
-    def prepare_step(self, input_table=None):
+    def prepare_step(self, input_table=None, capture=True):
         """Return a faster :meth:`step` for many words, of the parameters as they are now.
 
         Args:
-            input_table: as of :class:`minichain.caption_step.CaptionStep`.
+            input_table, capture: as of :class:`minichain.caption_step.CaptionStep`.
         """
-        return CaptionStep(self, input_table)
+        return CaptionStep(self, input_table, capture)

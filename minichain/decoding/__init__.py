@@ -4,6 +4,10 @@ A model is a function ``step(state, words) -> (state, log_probabilities)``. Each
 row in every array of ``state``, in ``words``, and in ``log_probabilities``, (rows, V). Captions
 end: after `max_length` words the end word is the only one allowed. A caption's probability is
 the model's own, of its words and the end word, whatever was banned or at which temperature.
+
+On a GPU beams stay there and the host looks at every fourth step. Greedy and beam search of a step
+with a method ``fixed``, as :class:`minichain.caption_step.CaptionStep`, are captured as a CUDA
+graph of one step, which is kept with it for the next batch of this size.
 """
 import math
 
@@ -11,6 +15,7 @@ import numpy as np
 
 from minichain import backend
 from minichain.decoding.beams import continue_beams
+from minichain.decoding.captured_search import search_captured
 from minichain.decoding.checks import begin, check, expect_possible, forbid
 from minichain.decoding.device_search import PEEK, search_on_device
 from minichain.decoding.host_search import one_by_one, search_on_host, top_k
@@ -50,6 +55,9 @@ def greedy(step, state, n, bos, eos, max_length, banned=(), length_penalty=1.):
     banned = check(n, bos, eos, max_length, banned, length_penalty)
     if not n:
         return []
+    found = search_captured(step, state, n, bos, eos, max_length, 1, 1, length_penalty, banned)
+    if found is not None:
+        return [best for best, in found]
     read, state, log_p = begin(step, state, n, bos, eos, banned)
     if continue_beams.fuses(log_p):
         return [best for best, in search_on_device(read, state, log_p, n, eos, max_length, 1, 1,
@@ -118,6 +126,10 @@ def beam_search(step, state, n, bos, eos, max_length, beam=5, n_best=1, length_p
                               f'{beam} and n_best {n_best}. A wider beam finds more captions.')
     if not n:
         return []
+    found = search_captured(step, state, n, bos, eos, max_length, beam, n_best, length_penalty,
+                            banned)
+    if found is not None:
+        return found
     read, state, log_p = begin(step, state, n, bos, eos, banned)
     search = search_on_device if continue_beams.fuses(log_p) else search_on_host
     return search(read, state, log_p, n, eos, max_length, beam, n_best, length_penalty, banned)

@@ -35,12 +35,18 @@ def read_words(step, state, words, eos, banned, wait=True):
         what = f'{getattr(log_p, "dtype", type(log_p).__name__)} {getattr(log_p, "shape", "")}'
         raise InvalidType(f'decoding: log_probabilities of floats, ({len(words)}, V) with V above '
                           f'eos {eos}, expected from step, got {what}')
-    if banned[-1] >= log_p.shape[1]:
-        raise InvalidArgument(f'decoding: banned ids and bos below {log_p.shape[1]}, the number '
-                              f'of words, expected, got {banned[-1]}.')
+    expect_ids(log_p.shape[1], eos, banned)
     if wait:
         expect_finite((log_p.max(axis=1) < np.inf).all())     # the maximum of NaN and more is NaN
     return state, log_p
+
+
+def expect_ids(n_words, eos, banned):
+    """Raise InvalidArgument unless all ids, of which ``banned`` are sorted, are below n_words."""
+    highest = max(eos, banned[-1])
+    if highest >= n_words:
+        raise InvalidArgument(f'decoding: eos, bos and banned ids below {n_words}, the number of '
+                              f'words, expected, got {highest}.')
 
 
 def expect_finite(fine):

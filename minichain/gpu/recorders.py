@@ -38,7 +38,7 @@ class CudaRecorder:
     """
 
     def __init__(self, device):
-        self._device, self._transfer = device, None
+        self._device, self._transfer, self._fetched = device, None, []
         cuda = import_cupy().cuda
         with device:
             # Not the null stream, which cannot be captured and waits for all others.
@@ -82,6 +82,23 @@ class CudaRecorder:
             target.data.copy_from_device_async(source.data, source.nbytes, self.stream)
         else:
             target[...] = source
+
+    def host_array(self, shape, dtype):
+        """Return a new array of the host, in pinned memory, for :meth:`fetch`."""
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        pinned = import_cupy().cuda.alloc_pinned_memory(size)
+        return np.frombuffer(pinned, np.uint8, size).view(dtype).reshape(shape)
+
+    def fetch(self, target, source):
+        """Begin to copy an array, as it is at this place of the stream, to one of
+        :meth:`host_array`; return a function that waits until it is there."""
+        source.data.copy_to_host_async(target.ctypes.data, source.nbytes, self.stream)
+        copied = import_cupy().cuda.Event(disable_timing=True)
+        copied.record(self.stream)
+        # Memory that nobody waited for may not be given to others before.
+        self._fetched = [pair for pair in self._fetched if not pair[0].done]
+        self._fetched.append((copied, target))
+        return copied.synchronize
 
     def record(self, pool, prepare, run):
         """Record what ``run()`` puts on the stream; it is not done.
@@ -144,6 +161,13 @@ class SimulatedRecorder:
 
     def copy(self, target, source):
         target[...] = source
+
+    def host_array(self, shape, dtype):
+        return np.empty(shape, dtype)
+
+    def fetch(self, target, source):
+        target[...] = source.get()
+        return lambda: None
 
     def record(self, pool, prepare, run):
         prepare()

@@ -36,6 +36,10 @@ class Event:
         self.stream, self.mark = stream, stream.given
         Stream.log.append(('record', stream.name))
 
+    @property
+    def done(self):
+        return self.stream is None or self.stream.done >= self.mark
+
     def synchronize(self):
         Stream.log.append(('synchronize', self.stream.name if self.stream else None))
         if self.stream is not None:
@@ -146,8 +150,11 @@ class MemoryPointer:
     def copy_from_device_async(self, src, size, stream=None):
         self._copy('from_device', src.ptr, size, stream)
 
-    def _copy(self, what, source, size, stream):
-        stream, target = stream or Stream.current[-1], self.ptr
+    def copy_to_host_async(self, mem, size, stream=None):
+        self._copy('to_host', self.ptr, size, stream, mem)
+
+    def _copy(self, what, source, size, stream, target=None):
+        stream, target = stream or Stream.current[-1], target or self.ptr
         Stream.log.append((what, stream.name, source, size))
         stream.put(lambda: ctypes.memmove(target, source, size))
 

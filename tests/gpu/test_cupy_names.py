@@ -65,6 +65,7 @@ def test_the_names_that_are_compared_are_found_in_the_sources():
     (cupy.cuda.UnownedMemory, ['ptr', 'size', 'owner', 'device_id']),
     (MEMORY, ['mem', 'offset']), (MEMORY.copy_from_host_async, ['mem', 'size', 'stream']),
     (MEMORY.copy_from_device_async, ['src', 'size', 'stream']),
+    (MEMORY.copy_to_host_async, ['mem', 'size', 'stream']),
 ], ids=lambda value: getattr(value, '__qualname__', getattr(value, '__name__', '')))
 def test_cupy_takes_the_arguments_that_it_is_given(method, names):
     try:
@@ -76,6 +77,10 @@ def test_cupy_takes_the_arguments_that_it_is_given(method, names):
     if taken[:1] == ['self']:
         del taken[0]
     assert taken == names
+
+
+def test_an_event_tells_whether_it_has_happened():
+    assert isinstance(vars(cupy.cuda.Event)['done'], property)
 
 
 def test_memory_that_cupy_does_not_own_keeps_its_owner_until_the_last_view_is_gone():

@@ -1,0 +1,117 @@
+"""Beam search on a device by a CUDA graph of one step, launched again and again.
+
+A step of a small batch is a few short kernels; starting them from Python takes longer than they
+do. So a step at fixed addresses, the model's and the search's, with its number in device memory,
+is captured once, and the host launches it, some steps ahead of what it looks at.
+"""
+import threading
+import warnings
+
+from minichain.backend import get_array_module
+from minichain.decoding.checks import expect_ids
+from minichain.decoding.device_search import PEEK
+from minichain.decoding.found import Found
+from minichain.decoding.hypothesis import rank
+from minichain.gpu.beam_search import Beams
+from minichain.gpu.recorders import recorder_for
+
+MOST_SEARCHES = 4   # graphs kept of one model for one number of images and beginnings
+_recorders, _guard = {}, threading.Lock()
+
+
+def search_captured(step, state, n, bos, eos, max_length, beam, n_best, length_penalty, banned):
+    """Search as :func:`~minichain.decoding.device_search.search_on_device` does.
+
+    Args:
+        step: a function (state, words), which may have a method ``fixed(state, n, beam)``, as
+            :class:`minichain.caption_step.CaptionStep`, and an attribute ``reason``: why searches
+            run as written, None while they are captured.
+        others: as of decoding.beam_search.
+    Returns:
+        list of lists of Hypothesis, or None: the step is not of that kind.
+    """
+    fixed = step.fixed(state, n, beam) if hasattr(step, 'fixed') else None
+    if fixed is None:
+        return None
+    expect_ids(fixed.columns, eos, banned)
+    recorder, lock = _recorder_of(fixed.scores)
+    found = Found(n, eos, length_penalty)
+    with lock, recorder.using_device(), recorder.using_stream():
+        key, kept = (max_length, eos, *banned), fixed.searches
+        search = kept.pop(key, None) or StepwiseSearch(fixed, n, beam, max_length + 1, banned, eos,
+                                                       recorder)
+        kept[key] = search      # behind the others
+        if len(kept) > MOST_SEARCHES:
+            del kept[next(iter(kept))]
+        search.run(step, state, bos, found, lambda: found.hopeful(n_best, max_length))
+    return rank(found.best(n_best), n_best)
+
+
+class StepwiseSearch:
+    """The arrays of a search, and the graph of one of its steps.
+
+    Args:
+        fixed: what ``step.fixed`` returned. n, beam: for which it was asked. steps: of a search,
+            with the one that ends all. banned, eos: ids.
+        recorder: of :mod:`minichain.gpu.recorders`, whose stream is the current one.
+    """
+
+    def __init__(self, fixed, n, beam, steps, banned, eos, recorder):
+        self._fixed, self._beam, self._recorder, self._steps = fixed, beam, recorder, steps
+        self._beams = Beams(get_array_module(fixed.scores), n, beam, steps, fixed.columns, banned,
+                            eos)
+        self._seen = recorder.host_array(self._beams.history.shape, 'int32')
+        self._pool, self._graph, self._warm = recorder.pool('decoding'), None, False
+
+    def run(self, step, state, bos, found, hopeful):
+        """Search: ``found`` takes over what is found; ``hopeful()`` says whether to go on."""
+        beams, looks, start = self._beams, [], 0
+        self._fixed.begin(state)
+        beams.reset(bos)
+        for number in range(1, self._steps + 1):
+            self._advance(step)
+            if number % PEEK == 0 or number == self._steps:
+                part = slice(start, number)
+                looks.append((part, self._recorder.fetch(self._seen[part], beams.history[part])))
+                start = number
+                if len(looks) > 1:      # the device has the next steps to do meanwhile
+                    self._look(*looks.pop(0), found)
+                    if not hopeful():
+                        return
+        for look in looks:
+            self._look(*look, found)
+
+    def _look(self, part, wait, found):
+        wait()
+        found.add(self._seen[part].copy())
+
+    def _advance(self, step):
+        if self._graph is None and self._warm and step.reason is None:
+            self._capture(step)
+        if self._graph is None:
+            self._step()
+        else:
+            self._recorder.replay(self._graph)
+        self._warm = True       # kernels are compiled, algorithms chosen
+
+    def _step(self):
+        beams = self._beams
+        self._fixed.read(beams.words, beams.rows, beams.count)
+        beams.advance(self._fixed.scores, self._beam, normalize=True)
+
+    def _capture(self, step):
+        try:
+            self._graph, _ = self._recorder.record(self._pool, lambda: None, self._step)
+        except Exception as error:
+            step.reason = f'{type(error).__name__}: {error}'
+            warnings.warn('decoding: steps are not captured but run as written, which is slower: '
+                          f'{step.reason}', RuntimeWarning, stacklevel=6)
+
+
+def _recorder_of(array):
+    """Return the recorder of a device and the lock of its stream: one search at a time."""
+    device = getattr(array.device, 'id', None)      # the device 'sim' has none
+    with _guard:
+        if device not in _recorders:
+            _recorders[device] = recorder_for([array]), threading.RLock()
+        return _recorders[device]
