@@ -7,7 +7,7 @@ the model's own, of its words and the end word, whatever was banned or at which 
 
 On a GPU beams stay there and the host looks at every fourth step. Greedy and beam search of a step
 with a method ``fixed``, as :class:`minichain.caption_step.CaptionStep`, are captured as a CUDA
-graph of one step, which is kept with it for the next batch of this size.
+graph of one step by the second batch of a size; the graph is kept with it for the next.
 """
 import math
 

@@ -2,7 +2,8 @@
 
 A step of a small batch is a few short kernels; starting them from Python takes longer than they
 do. So a step at fixed addresses, the model's and the search's, with its number in device memory,
-is captured once, and the host launches it, some steps ahead of what it looks at.
+is captured, and the host launches it, some steps ahead of what it looks at. The first search of a
+kind runs as written: a capture takes longer than it saves one.
 """
 import threading
 import warnings
@@ -15,6 +16,7 @@ from minichain.decoding.hypothesis import rank
 from minichain.gpu.beam_search import Beams
 from minichain.gpu.recorders import recorder_for
 
+WARM_UPS = 1        # searches as written: kernels are compiled, algorithms chosen
 MOST_SEARCHES = 4   # graphs kept of one model for one number of images and beginnings
 _recorders, _guard = {}, threading.Lock()
 
@@ -37,13 +39,12 @@ def search_captured(step, state, n, bos, eos, max_length, beam, n_best, length_p
     recorder, lock = _recorder_of(fixed.scores)
     found = Found(n, eos, length_penalty)
     with lock, recorder.using_device(), recorder.using_stream():
-        key, kept = (max_length, eos, *banned), fixed.searches
-        search = kept.pop(key, None) or StepwiseSearch(fixed, n, beam, max_length + 1, banned, eos,
-                                                       recorder)
+        key, kept = (max_length, bos, eos, *banned), fixed.searches
+        search = kept.pop(key, None) or StepwiseSearch(fixed, n, beam, *key[:3], banned, recorder)
         kept[key] = search      # behind the others
         if len(kept) > MOST_SEARCHES:
             del kept[next(iter(kept))]
-        search.run(step, state, bos, found, lambda: found.hopeful(n_best, max_length))
+        search.run(step, state, found, lambda: found.hopeful(n_best, max_length))
     return rank(found.best(n_best), n_best)
 
 
@@ -51,26 +52,27 @@ class StepwiseSearch:
     """The arrays of a search, and the graph of one of its steps.
 
     Args:
-        fixed: what ``step.fixed`` returned. n, beam: for which it was asked. steps: of a search,
-            with the one that ends all. banned, eos: ids.
+        fixed: what ``step.fixed`` returned. n, beam: for which it was asked.
+        max_length, bos, eos, banned: as of decoding.beam_search.
         recorder: of :mod:`minichain.gpu.recorders`, whose stream is the current one.
     """
 
-    def __init__(self, fixed, n, beam, steps, banned, eos, recorder):
-        self._fixed, self._beam, self._recorder, self._steps = fixed, beam, recorder, steps
-        self._beams = Beams(get_array_module(fixed.scores), n, beam, steps, fixed.columns, banned,
-                            eos)
+    def __init__(self, fixed, n, beam, max_length, bos, eos, banned, recorder):
+        self._fixed, self._beam, self._recorder = fixed, beam, recorder
+        self._beams = Beams(get_array_module(fixed.scores), n, beam, max_length + 1, fixed.columns,
+                            bos, eos, banned)
         self._seen = recorder.host_array(self._beams.history.shape, 'int32')
-        self._pool, self._graph, self._warm = recorder.pool('decoding'), None, False
+        self._pool, self._graph, self._searches = recorder.pool('decoding'), None, 0
 
-    def run(self, step, state, bos, found, hopeful):
+    def run(self, step, state, found, hopeful):
         """Search: ``found`` takes over what is found; ``hopeful()`` says whether to go on."""
-        beams, looks, start = self._beams, [], 0
+        beams, looks, start, steps = self._beams, [], 0, len(self._seen)
+        self._searches += 1
         self._fixed.begin(state)
-        beams.reset(bos)
-        for number in range(1, self._steps + 1):
+        beams.reset()
+        for number in range(1, steps + 1):
             self._advance(step)
-            if number % PEEK == 0 or number == self._steps:
+            if number % PEEK == 0 or number == steps:
                 part = slice(start, number)
                 looks.append((part, self._recorder.fetch(self._seen[part], beams.history[part])))
                 start = number
@@ -86,13 +88,12 @@ class StepwiseSearch:
         found.add(self._seen[part].copy())
 
     def _advance(self, step):
-        if self._graph is None and self._warm and step.reason is None:
+        if self._graph is None and self._searches > WARM_UPS and step.reason is None:
             self._capture(step)
         if self._graph is None:
             self._step()
         else:
             self._recorder.replay(self._graph)
-        self._warm = True       # kernels are compiled, algorithms chosen
 
     def _step(self):
         beams = self._beams

@@ -17,11 +17,10 @@ def search_on_device(read, state, log_p, n, eos, max_length, beam, n_best, lengt
     that is so of all; what is found then is no better.
     """
     xp, steps, seen = backend.get_array_module(log_p), max_length + 1, 0
-    beams = Beams(xp, n, beam, steps, log_p.shape[1], banned, eos)
-    beams.reset(0)      # the begin word was read already, by one row for each image
+    beams = Beams(xp, n, beam, steps, log_p.shape[1], 0, eos, banned)
     found = Found(n, eos, length_penalty)
     for step in range(steps):
-        if step:
+        if step:    # else the begin word was read already, by one row for each image
             # Copies: a model may keep the words in its state, and the next step overwrites them.
             state, log_p = read(gather(state, beams.rows), beams.words.copy(), wait=False)
         beams.advance(xp.ascontiguousarray(log_p), beam if step else 1, normalize=False)

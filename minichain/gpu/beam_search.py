@@ -9,7 +9,7 @@ MOST_BLOCKS = 65536
 
 
 def launch(name, rows, columns, *arguments):
-    kernel(name)(*arguments, grid=min(rows, MOST_BLOCKS), block=whole_warps(columns, 512))
+    kernel(name)(*arguments, grid=min(rows, MOST_BLOCKS), block=whole_warps(columns, 1024))
 
 
 def beam_candidates(x, totals, banned, count, values, said, ids, columns, before, eos, normalize):
@@ -57,28 +57,33 @@ class Beams:
 
     Args:
         xp: array module. images, beam: N, B. steps: of the search. columns: V.
-        banned: ids that are not said. eos: id of the end word.
+        bos, eos: ids of the begin and end words. banned: ids that are not said.
     Attributes:
-        count, totals, rows, words, history: as of :func:`beam_merge`.
+        count, totals, rows, words, history: as of :func:`beam_merge`. At first each image has one
+            beginning, which has read the begin word; rows are those of the image, from 0 to N - 1.
     """
 
-    def __init__(self, xp, images, beam, steps, columns, banned, eos):
+    def __init__(self, xp, images, beam, steps, columns, bos, eos, banned):
         rows = images * beam
-        self.columns, self.eos, self.shape = columns, eos, (images, beam)
-        self.banned = ids_of(xp, banned)
-        self.count, self.totals = xp.zeros(1, np.int32), xp.zeros((images, beam), np.float32)
-        self.rows, self.words = xp.zeros(rows, np.int32), xp.zeros(rows, np.int32)
+        self.columns, self.eos, self.banned = columns, eos, ids_of(xp, banned)
+        first = np.zeros(1 + 3 * rows, np.int32)
+        self._parts(first, rows, (images, beam))
+        self.totals.fill(-np.inf)
+        self.totals[:, 0] = 0
+        self.rows[...], self.words[...] = np.arange(rows) // beam, bos
+        self._first = xp.asarray(first)
+        self._now = self._first.copy()
+        self._parts(self._now, rows, (images, beam))
         self.history = xp.zeros((steps, 3, images, beam), np.int32)
         self._candidates = room(xp, rows, min(beam, columns))
 
-    def reset(self, bos):
-        """Begin again: of each image the first beginning, which has read the begin word."""
-        xp, (images, beam) = get_array_module(self.totals), self.shape
-        self.count.fill(0)
-        self.totals.fill(-np.inf)
-        self.totals[:, 0] = 0
-        self.words.fill(bos)
-        self.rows.reshape(images, beam)[...] = xp.arange(images, dtype=np.int32)[:, None]
+    def _parts(self, memory, rows, shape):
+        self.count, self.rows, self.words = memory[:1], memory[1:1 + rows], memory[-rows:]
+        self.totals = memory[1 + rows:-rows].view(np.float32).reshape(shape)
+
+    def reset(self):
+        """Begin again."""
+        self._now[...] = self._first
 
     def advance(self, x, before, normalize):
         """Continue every beginning by a word; ``x``, ``before``, ``normalize`` as above."""

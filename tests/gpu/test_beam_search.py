@@ -67,8 +67,8 @@ def test_a_banned_word_counts_in_the_sum_and_a_dead_beginning_has_no_continuatio
 
 
 def test_what_ends_lives_no_longer_and_a_step_too_many_changes_nothing():
-    beams = Beams(np, 1, 2, 3, 4, (0,), eos=2)
-    beams.reset(bos=1)
+    beams = Beams(np, 1, 2, 3, 4, 1, 2, (0,))
+    assert beams.words.tolist() == [1, 1] and beams.totals.tolist() == [[0, -np.inf]]
     x = np.array([[0, -3, -1, -2]] * 2, np.float32)
     beams.advance(x, 2, False)
     assert beams.words.tolist() == [2, 3] and beams.totals.tolist() == [[-np.inf, -2]]
@@ -86,8 +86,8 @@ def test_what_ends_lives_no_longer_and_a_step_too_many_changes_nothing():
 
 
 def test_an_image_in_which_a_beginning_is_not_finite_is_reported_whatever_is_said():
-    beams = Beams(np, 2, 2, 3, 4, (), eos=2)
-    beams.reset(bos=1)
+    beams = Beams(np, 2, 2, 3, 4, 1, 2, ())
+    assert beams.rows.tolist() == [0, 0, 1, 1]
     beams.advance(np.array([[0, -3, -1, -2]] * 4, np.float32), 2, False)
     x = np.zeros((4, 4), np.float32)
     x[2, 3] = np.nan     # the other beginning has ended
@@ -103,8 +103,9 @@ def test_a_beam_as_wide_as_there_are_captions_finds_the_best_of_all(beam):
     scores = np.random.default_rng(beam).standard_normal((images, vocabulary + 1, vocabulary))
     scores = (scores * 2).astype(np.float32)
     each = np.repeat(np.arange(images), beam)
-    beams = Beams(np, images, beam, length + 1, vocabulary, (), eos=-1)
-    beams.reset(vocabulary)     # the row of the first word
+    beams = Beams(np, images, beam, length + 1, vocabulary, vocabulary, -1, ())
+    beams.advance(scores[each, beams.words], beam, True)    # of another caption
+    beams.reset()
     captions = np.zeros((images * beam, 0), np.int64)
     for _ in range(length):
         beams.advance(scores[each, beams.words], beam, True)
