@@ -2,7 +2,7 @@
 
 A captured step has the arguments of its kernels written down, numbers among them. What follows a
 schedule or a count of steps is read from device memory instead, and brought there before each
-replay, all of it in one copy.
+replay, all of it in one copy. So are tables of the host, as of addresses, before the first replay.
 """
 import contextlib
 import threading
@@ -11,8 +11,11 @@ import numpy as np
 
 from minichain.backend import get_array_module
 from minichain.errors import DeviceError
+from minichain.gpu.memory import outside_of_private_pools
+from minichain.gpu.simulator import arrays as simulated
 
 ROOM = 4096   # numbers in a table
+FEW = 4       # numbers that are cheaper to set one by one than to copy
 
 
 class _Current(threading.local):
@@ -26,7 +29,7 @@ class HostNumbers:
     """A few numbers of the host as an array on a device."""
 
     def __init__(self):
-        self._array, self._values = None, ()
+        self._array = self._values = None
 
     def on_device(self, compute, like):
         """Return the numbers that ``compute()`` returns, a tuple of floats, as an array.
@@ -36,20 +39,57 @@ class HostNumbers:
         Args:
             like: array; the result is on its device, of its dtype, float32 at least.
         """
-        dtype = np.promote_types(like.dtype, np.float32)
+        return self.all_on_device((compute,), like)
+
+    def all_on_device(self, computes, like):
+        """Return the numbers of several functions, one after another, as one array."""
+        dtype, xp = np.promote_types(like.dtype, np.float32), get_array_module(like)
         if _current.tables is not None:
-            return _current.tables.part(compute, dtype, get_array_module(like))
-        values = compute()
-        kept = self._array
-        if (kept is None or len(kept) != len(values) or kept.dtype != dtype
-                or kept.device != like.device):
-            self._array = get_array_module(like).empty(len(values), dtype)
-            self._values = (None,) * len(values)
-        for place, (value, before) in enumerate(zip(values, self._values)):
-            if value != before:
-                self._array[place] = value
+            return _current.tables.part(computes, dtype, xp)
+        values = np.array([value for compute in computes for value in compute()], dtype)
+        if not fits(self._array, values, like):
+            self._array, self._values = xp.empty(len(values), dtype), np.full_like(values, np.nan)
+        changed = np.flatnonzero(values != self._values)
+        if len(changed) > FEW:
+            self._array = send(values, xp)
+        else:
+            for place in changed.tolist():   # by arguments of kernels: nothing is sent
+                self._array[place] = float(values[place])
         self._values = values
         return self._array
+
+
+class HostTable:
+    """An array of the host, of which a device has a copy that follows its contents."""
+
+    def __init__(self):
+        self._array = self._values = None
+
+    def on_device(self, values, like):
+        """Return the contents of a NumPy array, (n,), on the device of another array.
+
+        Within :func:`gathering` they come later, once.
+        """
+        xp = get_array_module(like)
+        if _current.tables is not None:
+            return _current.tables.constant(values, xp)
+        if not fits(self._array, values, like) or not np.array_equal(values, self._values):
+            self._array, self._values = send(values, xp), values
+        return self._array
+
+
+def fits(array, values, like):
+    """Return whether an array, or None, is of the size and dtype of one, the device of another."""
+    return (array is not None and array.size == values.size and array.dtype == values.dtype
+            and array.device == like.device)
+
+
+def send(values, xp):
+    """Return a new array with the contents of one of the host. Nobody waits: CuPy copies them to
+    pinned memory, which it keeps until they are there. In a captured step there is no such copy;
+    what comes here then was gathered before."""
+    with simulated.sending():
+        return xp.asarray(values)
 
 
 @contextlib.contextmanager
@@ -69,26 +109,38 @@ class Tables:
     """Device memory in which all numbers of one captured step lie."""
 
     def __init__(self):
-        self._parts, self._tables = [], []
+        self._parts, self._tables, self._constants, self._known = [], [], [], set()
 
-    def part(self, compute, dtype, xp):
-        """Return room for the numbers of ``compute``, (n,), without them."""
-        if any(compute == other for other, *_ in self._parts):
+    def part(self, computes, dtype, xp):
+        """Return room for the numbers of some functions, (n,), without them."""
+        if not self._known.isdisjoint(computes):
             raise DeviceError('an optimizer updates the same parameter twice within the step; '
                               'make it two steps')
-        count = len(compute())
+        self._known.update(computes)
+        counts = [len(compute()) for compute in computes]
         fitting = [table for table in self._tables
-                   if table.array.dtype == dtype and table.used + count <= ROOM]
+                   if table.array.dtype == dtype and table.used + sum(counts) <= len(table.array)]
         if not fitting:
-            fitting = [_Table(xp.empty(ROOM, dtype))]
+            fitting = [_Table(np.zeros(max(ROOM, sum(counts)), dtype), xp)]
             self._tables += fitting
         table, = fitting[:1]
-        self._parts.append((compute, table, slice(table.used, table.used + count)))
-        table.used += count
-        return table.array[self._parts[-1][2]]
+        start = table.used
+        for compute, count in zip(computes, counts):
+            self._parts.append((compute, table, slice(table.used, table.used + count)))
+            table.used += count
+        return table.array[start:table.used]
+
+    def constant(self, values, xp):
+        """Return room for the contents of an array, (n,), which are brought there once."""
+        self._constants.append(_Table(values, xp))
+        return self._constants[-1].array
 
     def refresh(self, write):
         """Compute all numbers; call ``write(table, contents)`` for each table that has changed."""
+        for table in self._constants:
+            if table.is_new and table.array.size:
+                table.is_new = False
+                write(table.array, table.contents)
         for table in self._tables:
             table.before[:] = table.contents
         for compute, table, place in self._parts:
@@ -102,7 +154,11 @@ class Tables:
 class _Table:
     """``contents`` is what the array on the device is to hold; ``used``: so many from the left."""
 
-    def __init__(self, array):
-        self.array, self.used, self.is_new = array, 0, True
-        self.contents = np.zeros(ROOM, array.dtype)
-        self.before = self.contents.copy()
+    def __init__(self, contents, xp):
+        self.contents, self.used, self.is_new = contents, 0, True
+        self.before = contents.copy()
+        if xp is simulated.xp:      # it computes while it records: with true addresses
+            self.array = simulated.ndarray(contents.copy())
+        else:
+            with outside_of_private_pools():
+                self.array = xp.empty(contents.size, contents.dtype)

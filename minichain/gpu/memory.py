@@ -41,6 +41,19 @@ class PrivatePool:
             yield self
 
 
+@contextlib.contextmanager
+def outside_of_private_pools():
+    """Give this thread's new CuPy arrays memory of the default pool, within ``using()`` too.
+
+    That is where arrays lie that the host fills before a graph is launched: in a private pool they
+    could be given what an array of the step had, earlier in the same step, and the graph would
+    write there again before it reads them.
+    """
+    cupy = import_cupy()
+    with cupy.cuda.using_allocator(cupy.get_default_memory_pool().malloc):
+        yield
+
+
 class Usage(NamedTuple):
     """Bytes on the current GPU.
 

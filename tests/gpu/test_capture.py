@@ -235,6 +235,10 @@ def test_numbers_that_follow_the_host_are_there_before_each_replay(cupy):
         descent.in_numpy(x, rates[-1])
     np.testing.assert_allclose(descent.state['w'].get(), descent.expected, rtol=1e-5)
     assert step.captures == 1
+    # In the pool of the step they could lie where the step has something else at another time.
+    trace, = step._traces.values()
+    tables = [table.array.data.mem for table in trace.numbers._tables]
+    assert tables and not set(tables) & set(trace.pool.pool.chunks)
     # A batch each step; and a table with the first replay and where the rate is another one.
     assert len(calls(cupy, 'from_host')) == len(given) + len(set(rates[2:]))
 

@@ -64,6 +64,17 @@ def no_waiting():
         _state.refused = before
 
 
+@contextlib.contextmanager
+def sending():
+    """Allow, within :func:`no_waiting`, that arrays of the host are sent, by code that takes care
+    that no captured step does it."""
+    before, _state.refused = _state.refused, _state.refused and tape.is_recorded()
+    try:
+        yield
+    finally:
+        _state.refused = before
+
+
 def waits(what):
     """Raise within :func:`no_waiting`: the host needs a value that the device computes."""
     if _state.refused:
