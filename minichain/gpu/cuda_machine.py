@@ -22,7 +22,11 @@ class CudaMachine:
         """Return (contiguous, writeable, device) of an array."""
         return array.flags.c_contiguous, True, f'GPU {array.device.id}'
 
-    def launch(self, kernel, grid, block, arguments, shared, cooperative):
+    def address(self, array):
+        """Return where an array begins."""
+        return array.data.ptr
+
+    def launch(self, kernel, grid, block, arguments, shared, cooperative, reached=()):
         """Start a kernel; arguments are as of the simulator's ``launch``."""
         device = next(value.device for value in arguments if not isinstance(value, np.generic))
         with device:

@@ -64,7 +64,7 @@ class Kernel:
         self.name, self.file = name, file
         self.parameters = file.entry_points()[name]
 
-    def __call__(self, *arguments, grid, block=BLOCK, shared=0, cooperative=False):
+    def __call__(self, *arguments, grid, block=BLOCK, shared=0, cooperative=False, reached=()):
         """Launch the kernel; on a GPU return at once, while it runs on CuPy's current stream.
 
         Args:
@@ -74,6 +74,7 @@ class Kernel:
             block: how many threads each, likewise; their product is at most 1024.
             shared: bytes of dynamic shared memory of a block.
             cooperative: launch so that blocks can wait for each other (GRID_SYNC).
+            reached: arrays to which addresses in the arguments lead; nobody checks them.
         Raises:
             InvalidType: number, dtypes, layout or devices of arguments do not fit.
             InvalidArgument: a number does not fit its C type; a size is out of range.
@@ -109,7 +110,7 @@ class Kernel:
         if machine is None:
             raise InvalidType(f'{self.name} has no array among its arguments, so no device')
         if 0 not in grid:
-            machine.launch(self, grid, block, values, int(shared), bool(cooperative))
+            machine.launch(self, grid, block, values, int(shared), bool(cooperative), reached)
 
     def scalar(self, parameter, value):
         """Return a number as a NumPy scalar of the parameter's C type."""

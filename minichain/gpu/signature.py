@@ -11,11 +11,12 @@ import numpy as np
 from minichain.errors import InvalidType
 
 # The C types of numbers and of what pointers point to, and the dtypes that have their layout.
-# bfloat16 is the dtype of ml_dtypes; uint16 holds the same bits where that is not installed.
+# bfloat16 is the dtype of ml_dtypes; uint16 holds the same bits where that is not installed. What
+# an address points to is not said here: the launch is told which arrays are reached by addresses.
 DTYPES = {
     'float': ('float32',), 'double': ('float64',), 'bfloat16': ('bfloat16', 'uint16'),
     'int': ('int32',), 'unsigned': ('uint32',), 'long long': ('int64',),
-    'unsigned long long': ('uint64',), 'unsigned short': ('uint16',),
+    'unsigned long long': ('uint64',), 'address': ('uint64',), 'unsigned short': ('uint16',),
     'signed char': ('int8',), 'unsigned char': ('uint8', 'bool'), 'bool': ('bool',),
 }
 SCALARS = {'float': np.float32, 'double': np.float64, 'int': np.int32, 'unsigned': np.uint32,

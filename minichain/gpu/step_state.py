@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from minichain.backend import is_array
 from minichain.errors import InvalidType
+from minichain.gpu.launcher import machine_of
 
 CONSTANT = 'constant'   # nobody may change it: it is written down in a captured step
 DIAL = 'dial'           # the user may, between two steps: the next replay follows
@@ -162,12 +163,8 @@ def _same(now, before):
     """Whether numbers are equal, or arrays the same memory."""
     if is_array(now) and is_array(before):
         return (hasattr(now, 'data') and now.shape == before.shape and now.dtype == before.dtype
-                and _address(now) == _address(before))
+                and machine_of(now).address(now) == machine_of(before).address(before))
     return type(now) is type(before) and _is_number(now) and now == before
-
-
-def _address(array):
-    return array.ctypes.data if hasattr(array, 'ctypes') else array.data.ptr
 
 
 def _difference(before, now):

@@ -92,6 +92,15 @@ __device__ inline void store_pack(T *to, Pack<T, WIDTH> pack) {
     *reinterpret_cast<Pack<T, WIDTH> *>(to) = pack;
 }
 
+// Where an array of any type lies. A kernel that works on many arrays at once reads a table of
+// addresses; the launch names the arrays behind them, which the simulator has to know.
+typedef unsigned long long address;
+
+template <typename T>
+__device__ inline T *array_at(address place) {
+    return reinterpret_cast<T *>(place);
+}
+
 // How many of T fill 16 bytes, and whether rows of `columns` numbers from `x` on begin at
 // addresses that are multiples of 16.
 template <typename T>

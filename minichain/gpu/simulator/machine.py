@@ -88,7 +88,11 @@ class Simulator:
         flags = self.memory(array).flags
         return flags.c_contiguous, flags.writeable, 'the simulator'
 
-    def launch(self, kernel, grid, block, arguments, shared, cooperative):
+    def address(self, array):
+        """Return where an array begins."""
+        return self.memory(array).ctypes.data
+
+    def launch(self, kernel, grid, block, arguments, shared, cooperative, reached=()):
         """Run a kernel to its end.
 
         Args:
@@ -97,6 +101,7 @@ class Simulator:
             arguments: arrays, and numbers as NumPy scalars of the C types.
             shared: bytes of dynamic shared memory.
             cooperative: whether blocks may wait for each other.
+            reached: arrays to which addresses in the arguments lead.
         Raises:
             DeviceError: threads wait for what cannot come, arguments do not fit what was
                 compiled, or a sanitizer has a report.
@@ -106,9 +111,12 @@ class Simulator:
                      for value in arguments]
         program = build(kernel.file, settings.sanitizer)
         run = self.launch_here if settings.sanitizer is None else launch_apart
-        perform(run, program, kernel.name, how, arguments)
+        tables = [position for position, parameter in enumerate(kernel.parameters)
+                  if parameter.c_type == 'address']
+        perform(run, program, kernel.name, how, arguments, tables,
+                [self.memory(array) for array in reached])
 
-    def launch_here(self, program, name, how, arguments):
+    def launch_here(self, program, name, how, arguments, tables, reached):
         data = [value.tobytes() if isinstance(value, np.generic)
                 else struct.pack('=Q', value.ctypes.data) for value in arguments]
         pointers = (ctypes.c_char_p * len(data))(*data)
@@ -136,25 +144,36 @@ def spans(arrays):
     return merged
 
 
-def launch_apart(program, name, how, arguments):
-    """Run one launch in a process of its own, and copy the arrays there and back."""
+def launch_apart(program, name, how, arguments, tables, reached):
+    """Run one launch in a process of its own, and copy the arrays there and back.
+
+    Args:
+        tables: positions of the arguments that hold addresses, which are others there.
+        reached: arrays to which these lead.
+    """
     arrays = [value for value in arguments if not isinstance(value, np.generic)]
-    memory = spans(arrays)
-    words, buffers = [], [(ctypes.c_char * (end - start)).from_address(start)
-                          for start, end in memory]
+    memory = spans([*arrays, *reached])
+    buffers = [(ctypes.c_char * (end - start)).from_address(start) for start, end in memory]
+
+    def place(address):
+        """Return (number of the stretch, offset in it) of an address; (-1, 0): nowhere."""
+        return next(((i, address - start) for i, (start, end) in enumerate(memory)
+                     if start <= address < end), (-1, 0))
+    words = []
     for value in arguments:
         if isinstance(value, np.generic):
             bits = int.from_bytes(value.tobytes(), 'little')
             words.append(f'{value.itemsize} -1 {bits}')
         else:
-            address = value.ctypes.data
-            found = [(i, address - start) for i, (start, end) in enumerate(memory)
-                     if start <= address < end] or [(-1, 0)]
-            words.append(f'8 {found[0][0]} {found[0][1]}')
+            words.append('8 {} {}'.format(*place(value.ctypes.data)))
+    moved = [(*place(arguments[position].ctypes.data + 8 * k), *place(address))
+             for position in tables
+             for k, address in enumerate(arguments[position].ravel().tolist())]
+    moved = [' '.join(map(str, each)) for each in moved if each[2] >= 0]
     head = ' '.join(map(str, [name, *how.grid, *how.block, how.shared, how.cooperative, how.order,
-                              how.seed, len(buffers), len(words)]))
+                              how.seed, len(buffers), len(words), len(moved)]))
     lengths = ' '.join(str(end - start) for start, end in memory)
-    text = ' '.join(part for part in (head, lengths, *words) if part)
+    text = ' '.join(part for part in (head, lengths, *words, *moved) if part)
     stdin = b'\n'.join([text.encode(), b''.join(buffers)])
     try:
         done = subprocess.run([*prefix(), str(program)], capture_output=True, timeout=SECONDS,
