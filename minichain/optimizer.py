@@ -8,6 +8,7 @@ from minichain.autograd import Variable
 from minichain.errors import DataError, InvalidArgument, InvalidType, MinichainError
 from minichain.link import Link
 from minichain.update_rule import Hooks, Hyperparameter, HyperparameterProxy, UpdateRule, is_reader
+from minichain.variable import Parameter
 
 __all__ = ['GradientMethod', 'Hyperparameter', 'HyperparameterProxy', 'NotReady', 'Optimizer',
            'UpdateRule', 'non_finite_gradients']
@@ -106,7 +107,10 @@ class Optimizer:
         if not getattr(hook, 'call_for_each_param', False):
             hook(self)
             return
-        for param in self.target.params():
+        params = list(self.target.params())
+        if 'together' in vars(type(hook)):   # a class that inherits it may do something else
+            params = hook.together(params)
+        for param in params:
             with backend.using_device(param.device):
                 hook(param.update_rule, param)
 
@@ -233,10 +237,25 @@ class GradientMethod(Optimizer):
             self.call_hooks('pre')
         self.t += 1
         if self._is_safe_to_update:
-            for param in self.target.params():
-                param.update()
+            self._update_parameters()
             self.call_hooks('post')
         self.update_loss_scale()
+
+    def _update_parameters(self):
+        groups, grouped = {}, set()
+        for param in self.target.params():
+            rule = param.update_rule
+            # A parameter with two names is updated twice: once here, once in its group.
+            is_plain = rule is not None and type(param).update is Parameter.update
+            group = rule.group(param) if is_plain and id(rule) not in grouped else None
+            if group is None:
+                param.update()
+            else:
+                grouped.add(id(rule))
+                groups.setdefault(group, []).append(param)
+        for params in groups.values():
+            with backend.using_device(params[0].device):
+                params[0].update_rule.update_together(params)
 
     def _compute_gradients(self, lossfun, args, kwds):
         if self._use_cleargrads:

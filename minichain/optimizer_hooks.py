@@ -11,6 +11,7 @@ from minichain import backend
 from minichain.errors import InvalidArgument, NotFinite
 from minichain.gpu import optimizers as by_kernels
 from minichain.gpu.dispatch import fused
+from minichain.gpu.many_arrays import ArrayTables
 from minichain.optimizer import non_finite_gradients
 
 BLOCK = 1 << 16   # numbers; they stay in the cache
@@ -27,12 +28,13 @@ def squared_norm(array):
 
 
 @fused(by_kernels.clip, accepts=by_kernels.are_gradients)
-def clip(gradient, others, threshold):
+def clip(gradient, others, threshold, tables):
     """Scale gradients by one factor so that their common L2 norm is at most ``threshold``.
 
     Args:
         gradient: array of any shape, changed in place. others: list of more.
         threshold: number.
+        tables: ArrayTables, of use to kernels.
     Returns:
         the norm before, without axes, on the device. NumPy arrays whose norm is not finite are
         not changed; a device is not waited for, and there they become NaN or 0.
@@ -64,6 +66,14 @@ def _has_gradient(param):
     return param.array is not None and param.grad is not None
 
 
+def _is_plain(param):
+    """Return whether kernels run on a parameter and its gradient, and both are as they expect."""
+    x, gx = param.array, param.grad
+    return (x is not None and gx is not None and squared_norm.fuses(gx)
+            and all(type(each) is type(gx) and each.dtype == np.float32
+                    and each.device == gx.device and each.flags.c_contiguous for each in (x, gx)))
+
+
 class WeightDecay:
     """Adds  rate x  to the gradient of every parameter x: the gradient of  rate |x|^2 / 2.
 
@@ -77,7 +87,29 @@ class WeightDecay:
     dials = ()
 
     def __init__(self, rate):
-        self.rate = rate
+        self.rate, self._tables = rate, {}
+
+    def together(self, params):
+        """Do it by one launch for each device where kernels run; return the other parameters."""
+        groups, left = {}, []
+        for param in params:
+            group = groups.setdefault(param.device, {})
+            if id(param) not in group and _is_plain(param):
+                group[id(param)] = param
+            else:
+                left.append(param)   # one that has two names comes here the second time
+        for device, group in groups.items():
+            if not group:
+                continue
+            with backend.using_device(device):
+                tables = self._tables.setdefault(device.name, ArrayTables())
+                work = tables.of([[each.grad, each.array] for each in group.values()],
+                                 [True, False])
+                if work is None:
+                    left += group.values()
+                else:
+                    by_kernels.decay_many(work, float(self.rate))
+        return left
 
     def __call__(self, rule, param):
         if _has_gradient(param):
@@ -125,12 +157,12 @@ class GradientClipping:
         if not threshold > 0:
             raise InvalidArgument(f'GradientClipping: threshold above zero expected, got '
                                   f'{threshold}')
-        self.threshold = threshold
+        self.threshold, self._tables = threshold, ArrayTables()
 
     def __call__(self, optimizer):
         gradients = [param.grad for param in optimizer.target.params() if _has_gradient(param)]
         if gradients:
-            norm = clip(gradients[0], gradients[1:], float(self.threshold))
+            norm = clip(gradients[0], gradients[1:], float(self.threshold), self._tables)
             if isinstance(norm, (np.ndarray, np.generic)) and not math.isfinite(norm):
                 self._refuse(optimizer.target, norm)
 

@@ -157,6 +157,18 @@ class UpdateRule:
             else:
                 self._update(param)
 
+    def group(self, param):
+        """Return what tells with which others a parameter can be updated in one go, or None.
+
+        Parameters of equal answers, keys of a dict, may be given to :meth:`update_together` of one
+        of their rules. Nothing is changed but that the state is made.
+        """
+
+    def update_together(self, params):
+        """Do what :meth:`update` of each one's rule does, for parameters of one group."""
+        for param in params:
+            param.update()
+
     def _update_in_fp32(self, param):
         copy = self._fp32_param
         if copy is None or copy.shape != param.shape or copy.device != param.device:
@@ -166,7 +178,7 @@ class UpdateRule:
         param.array[...] = copy.array
         copy.cleargrad()
 
-    def _update(self, param):
+    def _prepare_state(self, param):
         if self._state is None:
             self._state = {}
             self.init_state(param)
@@ -174,6 +186,9 @@ class UpdateRule:
             for name, value in self._state.items():
                 if backend.is_array(value):
                     self._state[name] = param.device.send(value)
+
+    def _update(self, param):
+        self._prepare_state(param)
         for hook in self._hooks.pre.values():
             hook(self, param)
         self.update_core(param)

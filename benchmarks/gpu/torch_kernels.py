@@ -85,7 +85,7 @@ def update(s, count, place):
     """Adam's first update."""
     wide = Storage(s.xp, 'float32')
     x, g = (tensor(wide, wide.draw(count, salt), place) for salt in (1, 2))
-    before, copy = x.clone(), x.to(torch.bfloat16) if s.bf16 else None
+    before = x.clone()
     x = torch.nn.Parameter(x)
     x.grad = g
     # whose eps stands beside the square root of v after its correction
@@ -95,8 +95,6 @@ def update(s, count, place):
 
     def run():
         optimizer.step()
-        if copy is not None:
-            copy.copy_(x.detach())
 
     def reset():
         with torch.no_grad():
@@ -106,7 +104,7 @@ def update(s, count, place):
 
     def read():
         state = optimizer.state[x]
-        return [x, state['exp_avg'], state['exp_avg_sq'], *([copy] if s.bf16 else [])]
+        return [x, state['exp_avg'], state['exp_avg_sq']]
     run.reset, run.read = reset, read
     return run
 

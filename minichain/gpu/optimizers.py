@@ -1,7 +1,11 @@
-"""Updates of all parameters at once, in flat arrays: see ``kernels/optimizers.cu``.
+"""Updates of parameters, one by one or many in one launch: see ``kernels/optimizers.cu``.
 
-``x`` are the weights, ``g`` their gradients, (P,), float32; ``copy``, if given, (P,), bfloat16,
-gets the new weights rounded. ``factor``, (1,), float32, multiplies the gradients first.
+``x`` are the weights, ``g`` their gradients, (P,), float32. ``factor``, (1,), float32, multiplies
+the gradients first.
+
+Under ``config.precision = 'bf16'`` no update leaves a rounded copy of the weights for the next
+step: between two steps anybody may write to a parameter's array, in place, and nobody would know
+that its copy is of old weights. They are rounded in the step that computes with them.
 """
 import itertools
 
@@ -25,7 +29,7 @@ def gradient_norm(g, sums, threshold, norm, factor):
     Args:
         g: gradients, (P,), float32.
         sums: room for ``norm_blocks(P)`` numbers, float32.
-        threshold: the largest norm allowed, (1,), float32; infinity: none is too large.
+        threshold: the largest norm allowed; infinity: none is too large.
         norm, factor: filled, (1,), float32.
     """
     gradient_squares(g, sums)
@@ -64,14 +68,7 @@ def adam_rates(settings, step, rates, beta1=.9, beta2=.999):
     kernel('adam_rates')(settings, step, rates, beta1, beta2, grid=1, block=1)
 
 
-def launch(name, arrays, copy, *numbers, count):
-    x, g, *states, rates, factor = arrays
-    copies = () if copy is None else (copy,)
-    kernel(f'{name}_{"float32" if copy is None else "bfloat16"}')(
-        x, g, *states, *copies, rates, factor, *numbers, count, **flat(count, WIDTH))
-
-
-def adam(x, g, m, v, rates, factor, copy=None, beta1=.9, beta2=.999, eps=1e-8):
+def adam(x, g, m, v, rates, factor, beta1=.9, beta2=.999, eps=1e-8):
     """Update weights and moments, with g' = factor g:
 
         m += (1 - beta1) (g' - m),  v += (1 - beta2) (g'^2 - v),
@@ -81,22 +78,69 @@ def adam(x, g, m, v, rates, factor, copy=None, beta1=.9, beta2=.999, eps=1e-8):
         m, v: moments, (P,), float32.
         rates: of :func:`adam_rates`, (2,), float32.
     """
-    launch('adam', (x, g, m, v, rates, factor), copy, 1 - beta1, 1 - beta2, eps, count=x.size)
+    kernel('adam_float32')(x, g, m, v, rates, factor, 1 - beta1, 1 - beta2, eps, x.size,
+                           **flat(x.size, WIDTH))
 
 
-def sgd(x, g, rate, factor, copy=None):
+def sgd(x, g, rate, factor):
     """Update weights:  x -= rate factor g;  rate: (1,), float32."""
-    launch('sgd', (x, g, rate, factor), copy, count=x.size)
+    kernel('sgd_float32')(x, g, rate, factor, x.size, **flat(x.size, WIDTH))
 
 
-def momentum_sgd(x, g, v, rate, factor, copy=None, momentum=.9):
+def momentum_sgd(x, g, v, rate, factor, momentum=.9):
     """Update weights and velocities:  v = momentum v - rate factor g,  x += v.
 
     Args:
         v: velocities, (P,), float32.
         rate: (1,), float32.
     """
-    launch('momentum_sgd', (x, g, v, rate, factor), copy, momentum, count=x.size)
+    kernel('momentum_sgd_float32')(x, g, v, rate, factor, momentum, x.size,
+                                   **flat(x.size, WIDTH))
+
+
+def gradient_norm_many(work, sums, threshold, norm, factor):
+    """Compute what :func:`gradient_norm` does, of many gradients together.
+
+    Args:
+        work: :class:`~minichain.gpu.many_arrays.Work` on gradients.
+        sums: room for a number for each of its parts, float32.
+        threshold, norm, factor: as there.
+    """
+    work.launch('gradient_squares_many', sums)
+    gradient_factor(sums, threshold, norm, factor)
+
+
+def scale_gradient_many(work, factor):
+    """Multiply the gradients of ``work`` by ``factor``, (1,); nothing is read where it is 1."""
+    work.launch('scale_gradient_many', factor)
+
+
+def decay_many(work, rate):
+    """Compute  g += rate x  for the rows (g, x) of ``work``; rate: a number."""
+    work.launch('decay_many', rate)
+
+
+def adam_many(work, numbers, beta1=.9, beta2=.999, eps=1e-8):
+    """Do what :func:`adam` does for the rows (x, g, m, v) of ``work``.
+
+    Args:
+        numbers: for each tensor its two rates and its factor, (3 tensors,), float32.
+    """
+    work.launch('adam_many', numbers, 1 - beta1, 1 - beta2, eps)
+
+
+def sgd_many(work, numbers):
+    """Do what :func:`sgd` does for the rows (x, g) of ``work``.
+
+    Args:
+        numbers: for each tensor its rate and its factor, (2 tensors,), float32.
+    """
+    work.launch('sgd_many', numbers)
+
+
+def momentum_sgd_many(work, numbers, momentum=.9):
+    """Do what :func:`momentum_sgd` does for the rows (x, g, v) of ``work``; numbers as there."""
+    work.launch('momentum_sgd_many', numbers, momentum)
 
 
 def are_plain(x, gx, *others):
@@ -110,7 +154,7 @@ def is_plain_adam(x, gx, numbers, m, v, vhat, h):
     return vhat is None and not h.adabound and are_plain(x, gx, m, v)
 
 
-def are_gradients(gradient, others, threshold):
+def are_gradients(gradient, others, threshold, tables):
     """Return whether :func:`clip` takes these arguments."""
     return all(each.dtype == np.float32 and type(each) is type(gradient) for each in others)
 
@@ -123,14 +167,22 @@ def squared_norm(x):
     return sums.sum()
 
 
-def clip(gradient, others, threshold):
+def clip(gradient, others, threshold, tables):
     """Compute what the function of this name in optimizer_hooks.py does."""
     xp, gradients = get_array_module(gradient), [gradient, *others]
+    norm, factor = xp.empty((2, 1), np.float32)
+    work = None
+    if all(each.flags.c_contiguous for each in gradients):
+        work = tables.of([[each] for each in gradients], [True])
+    if work is not None:
+        gradient_norm_many(work, work.empty(), threshold, norm, factor)
+        scale_gradient_many(work, factor)
+        return norm[0]
     counts = [norm_blocks(each.size) for each in gradients]
-    sums, (norm, factor) = xp.empty(sum(counts), np.float32), xp.empty((2, 1), np.float32)
+    sums = xp.empty(sum(counts), np.float32)
     for each, count, end in zip(gradients, counts, itertools.accumulate(counts)):
         gradient_squares(xp.ascontiguousarray(each), sums[end - count:end])
-    gradient_factor(sums, xp.full(1, threshold, np.float32), norm, factor)
+    gradient_factor(sums, threshold, norm, factor)
     for each in gradients:
         if each.flags.c_contiguous:
             scale_gradient(each, factor)

@@ -5,8 +5,10 @@ reads and writes main memory once and not ten times; threads share the blocks.
 """
 import numpy as np
 
+from minichain.backend import using_device
 from minichain.cpu.threads import share
 from minichain.gpu.host_numbers import HostNumbers
+from minichain.gpu.many_arrays import ArrayTables
 from minichain.update_rule import UpdateRule
 
 BLOCK = 1 << 17   # numbers; a float32 block and its temporaries stay in the cache
@@ -34,7 +36,7 @@ class ElementwiseRule(UpdateRule):
 
     def __init__(self, parent_hyperparam=None, **hyperparameters):
         super().__init__(parent_hyperparam, **hyperparameters)
-        self._on_device = HostNumbers()
+        self._on_device, self._tables = HostNumbers(), ArrayTables()
 
     def numbers(self):
         """Return what depends on ``dials`` or on ``t``, the number of this update, as floats."""
@@ -54,6 +56,48 @@ class ElementwiseRule(UpdateRule):
             state: the same part of every array of the state, by name.
         """
         raise NotImplementedError(f'{type(self).__name__} does not say how to step')
+
+    def kernels(self):
+        """Return by which kernels :meth:`step` runs on a GPU, or None.
+
+        Returns:
+            (function of one parameter, as decorated with ``fused``; function of
+            :class:`~minichain.gpu.many_arrays.Work` on rows of parameter, gradient and the arrays
+            of ``state_names``; numbers that it takes besides :meth:`numbers`, a tuple).
+        """
+
+    def group(self, param):
+        x, gx = param.array, param.grad
+        if type(x) is np.ndarray or x is None or gx is None or not self.enabled:
+            return None
+        # A class that inherits from one with kernels may step in another way.
+        kernels = self.kernels() if 'kernels' in vars(type(self)) else None
+        if (kernels is None or self._hooks.pre or self._hooks.post or x.dtype != np.float32
+                or not kernels[0].fuses(x)):
+            return None
+        with using_device(param.device):
+            self._prepare_state(param)
+        arrays = [x, *self._state.values()]
+        if tuple(self._state) != self.state_names or gx.dtype != np.float32 or any(
+                type(each) is not type(gx) or each.shape != gx.shape or each.dtype != np.float32
+                or each.device != gx.device or not each.flags.c_contiguous for each in arrays):
+            return None
+        return type(self), param.device, kernels
+
+    def update_together(self, params):
+        rules, xp = [param.update_rule for param in params], params[0].xp
+        rows = [[param.array, gx if gx.flags.c_contiguous else xp.ascontiguousarray(gx),
+                 *rule.state.values()]
+                for param, rule in zip(params, rules) for gx in (param.grad,)]
+        work = self._tables.of(rows, [True, False] + [True] * len(self.state_names))
+        if work is None:   # two of them are views of one array, and one goes after the other
+            super().update_together(params)
+            return
+        for rule in rules:
+            rule.t += 1
+        numbers = self._on_device.all_on_device([rule.numbers for rule in rules], params[0].array)
+        _, run, constants = self.kernels()
+        run(work, numbers, *constants)
 
     def update_core(self, param):
         x, gx, xp = param.array, param.grad, param.xp

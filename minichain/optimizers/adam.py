@@ -61,6 +61,11 @@ class AdamRule(ElementwiseRule):
         first = h.eta * alpha_t, 1 - h.eta * h.weight_decay_rate, 1.
         return (*first, alpha_t, h.eta, *self.bounds) if h.adabound else first
 
+    def kernels(self):
+        h = self.hyperparam
+        is_plain = not h.amsgrad and not h.adabound and (h.eps == 0 or np.float32(h.eps) != 0)
+        return (adam_step, by_kernels.adam_many, (h.beta1, h.beta2, h.eps)) if is_plain else None
+
     def step(self, xp, x, gx, numbers, m, v, vhat=None):
         adam_step(x, gx, numbers, m, v, vhat, self.hyperparam)
 

@@ -14,6 +14,9 @@ class MomentumSGDRule(ElementwiseRule):
     def numbers(self):
         return self.hyperparam.lr, 1.   # the kernel's gradients are scaled by the latter
 
+    def kernels(self):
+        return momentum_sgd_step, by_kernels.momentum_sgd_many, (self.hyperparam.momentum,)
+
     def step(self, xp, x, gx, numbers, v):
         momentum_sgd_step(x, gx, v, numbers, self.hyperparam.momentum)
 

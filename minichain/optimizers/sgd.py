@@ -13,6 +13,9 @@ class SGDRule(ElementwiseRule):
     def numbers(self):
         return self.hyperparam.lr, 1.   # the kernel's gradients are scaled by the latter
 
+    def kernels(self):
+        return sgd_step, by_kernels.sgd_many, ()
+
     def step(self, xp, x, gx, numbers):
         sgd_step(x, gx, numbers)
 

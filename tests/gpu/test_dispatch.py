@@ -15,6 +15,7 @@ from minichain.functions.max_pooling import max_of_windows
 from minichain.functions.windows import Windows
 from minichain.gpu import dispatch, kernels
 from minichain.gpu.dropout import Draws
+from minichain.gpu.many_arrays import ArrayTables
 from minichain.gpu.simulator.builder import missing
 from tests.gpu import image_cases
 
@@ -58,8 +59,9 @@ CASES = {
         for each in (WINDOWS, DILATED)],
     'optimizer_hooks.squared_norm': [((x,), None) for x in (
         normal(4, 3), normal(3, 4).T, normal(70, 70))],
-    'optimizer_hooks.clip': [((normal(4, 3), [normal(5), normal(3, 4).T, normal(60, 90)],
-                               threshold), None) for threshold in (.5, 1e4)],
+    'optimizer_hooks.clip': [((normal(4, 3), [normal(5), other, normal(60, 90)],
+                               threshold, ArrayTables()), None) for threshold in (.5, 1e4)
+                             for other in (normal(4, 3), normal(3, 4).T)],
     'matmul.product': [
         ((a, b, a.shape != (4, 3), b.shape != (3, 5), *out), None)
         for a in (normal(4, 3), normal(3, 4), normal(3, 8)[:, ::2])

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 def norm_and_factor(g, threshold):
     sums = np.full(norm_blocks(g.size), np.nan, np.float32)
     norm, factor = np.full((2, 1), np.nan, np.float32)
-    gradient_norm(g, sums, np.array([threshold], np.float32), norm, factor)
+    gradient_norm(g, sums, threshold, norm, factor)
     return float(norm[0]), float(factor[0])
 
 
@@ -56,11 +56,10 @@ def test_ten_steps_of_adam_follow_the_formula():
 @pytest.mark.parametrize('start', [1, 2, 3])
 def test_arrays_that_begin_between_two_packs_are_updated_as_others(start):
     memory, one = np.arange(64, dtype=np.float32), np.ones(1, np.float32)
-    x, copy = memory[start:start + 50], np.zeros(50, np.uint16)
+    x = memory[start:start + 50]
     with simulation(sanitizer=None if missing('address') else 'address'):
-        sgd(x, np.ones(50, np.float32), one, one, copy)
+        sgd(x, np.ones(50, np.float32), one, one)
     assert np.array_equal(x, np.arange(start, start + 50) - 1)
-    assert np.array_equal(copy[:9].astype(np.uint32) << 16, x[:9].view(np.uint32))
     assert memory[:start].tolist() == list(range(start)) and memory[start + 50] == start + 50
 
 

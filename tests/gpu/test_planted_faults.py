@@ -28,7 +28,7 @@ def plant(monkeypatch):
         file = (file._replace(headers={**file.headers, header: changed}) if header
                 else file._replace(text=changed))
         table = {name: Kernel(name, file) for name in file.entry_points()}
-        for user in ('embedding', 'lstm', 'softmax_cross_entropy'):
+        for user in ('embedding', 'lstm', 'many_arrays', 'softmax_cross_entropy'):
             monkeypatch.setattr(f'minichain.gpu.{user}.kernel', table.get)
         return file
     return plant
@@ -110,6 +110,22 @@ def test_a_read_beyond_an_array_is_found_by_the_address_sanitizer_with_its_line(
     with simulation(sanitizer='address'), pytest.raises(
             DeviceError, match=rf'heap-buffer-overflow(.|\n)*embedding\.cu:{line}'):
         registry.check('embedding_gradient_atomic_float32', (4, 5, 2))
+
+
+def test_a_write_beyond_an_array_that_an_address_leads_to_is_found(plant):
+    needs('address')
+    loop = 'scale(array_at<float>(tensors[part[0]]), *factor, whole_block(), part[1], part[2]'
+    plant('optimizers.cu', loop, f'{loop} + 1')
+    with simulation(sanitizer='address'), pytest.raises(
+            DeviceError, match=r'heap-buffer-overflow(.|\n)*optimizers\.cu:\d+'):
+        registry.check('scale_gradient_many', (1, 4, 1))
+
+
+def test_two_blocks_that_take_the_same_part_are_found_by_the_thread_sanitizer(plant):
+    needs('thread')
+    plant('optimizers.cu', 'parts + 3LL * blockIdx.x; part', 'parts; part')
+    with simulation(sanitizer='thread'), pytest.raises(DeviceError, match='data race'):
+        registry.check('scale_gradient_many', (133, 16, 0, 5, 9))
 
 
 def test_an_overflow_of_int_is_found_by_the_sanitizer_of_undefined_behaviour(plant):

@@ -78,7 +78,7 @@ def test_a_caption_generator_learns_as_on_the_cpu_by_kernels(inject, launched):
     assert learn(learner, 12) == pytest.approx(expected, rel=1e-5)
     assert set(launched) == {
         'lstm_forward_float32', 'lstm_backward_float32', 'softmax_cross_entropy_float32',
-        'embedding_gradient_atomic_float32', 'adam_float32'}
+        'embedding_gradient_atomic_float32', 'adam_many'}
 
 
 def test_a_caption_generator_learns_its_captions_by_heart_without_a_gpu():
