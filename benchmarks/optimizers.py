@@ -61,6 +61,7 @@ def ours(name, arguments, shapes, clip=None, decayed=False, device='cpu', dtype=
     def function():
         optimizer.update()
         return [parameter.array for parameter in parameters]
+    function.optimizer = optimizer
     return function
 
 
