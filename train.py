@@ -352,7 +352,7 @@ def work(options, before, resumes, device, communicator):
         resumes: whether to go on from it even if the run was finished.
     """
     encoder = ImageEncoder(options.weights, options.prototxt, options.layer, device,
-                           registered=registry.identify(options.weights))
+                           options.preprocessing, registry.identify(options.weights))
     data = load_captions(options)
     training_report.print_data(data)
     with communicator.rank_0_first():       # the others find the features in the cache

@@ -4,6 +4,7 @@ An image is uint8 (H, W, 3), RGB, upright, C-contiguous. Colour profiles are not
 """
 import dataclasses
 import io
+import json
 import math
 import numbers
 import os
@@ -376,6 +377,55 @@ class Preprocessing:
             return cls(**description)
         except InvalidArgument as error:
             raise DataError(str(error)) from error
+
+
+# How images are mostly prepared for networks for ImageNet, by the program that trained them: the
+# means of Caffe's reference networks, and mean and deviation of torchvision's.
+CUSTOMS = {
+    'caffe': {'channels': 'BGR', 'mean': (104., 117., 123.)},
+    'torch': {'channels': 'RGB', 'mean': (123.675, 116.28, 103.53), 'scale': 1 / 255,
+              'std': (.229, .224, .225)},
+}
+
+
+def read_preprocessing(text, size=None):
+    """Return the Preprocessing that a text describes.
+
+    Args:
+        text: a name of CUSTOMS, or the JSON of ``Preprocessing.to_dict``.
+        size: (height, width) of the network's input, which a name does not say.
+    Raises:
+        InvalidArgument: neither; or a name without a size.
+    """
+    if text in CUSTOMS:
+        if size is None:
+            raise InvalidArgument(f"preprocessing '{text}': the network does not say its input's "
+                                  'size. Describe all: {"size": [224, 224], "channels": ...}')
+        return Preprocessing(size, **CUSTOMS[text])
+    try:
+        return Preprocessing.from_dict(json.loads(text))
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgument(
+            f"preprocessing: {', '.join(CUSTOMS)}, or JSON as {{\"size\": [224, 224], "
+            f'"channels": "BGR", "mean": [104, 117, 123]}} expected, got {text!r:.200} '
+            f'({error})') from error
+
+
+def prepare_for(net, source):
+    """Make input of a network of an image, as its attribute `preprocessing` says.
+
+    Args:
+        net: has `preprocessing`, a Preprocessing or None, and `source`, what messages call it.
+        source: image, uint8 (H, W, 3), RGB, or the path of one.
+    Returns:
+        float32 (C, H, W).
+    Raises:
+        InvalidArgument: the preprocessing is None.
+    """
+    if net.preprocessing is None:
+        raise InvalidArgument(f'{net.source}: the preparation of images is not known. Set '
+                              'net.preprocessing = minichain.image.Preprocessing(...).')
+    return net.preprocessing.apply(source if isinstance(source, np.ndarray) else load(source))
 
 
 def _expect(condition, name, expected, value):

@@ -1,4 +1,4 @@
-"""Images -> feature vectors: a Caffe network, cut at one of its layers, never trained.
+"""Images -> feature vectors: a network of Caffe or ONNX, cut at one of its layers, never trained.
 
 `description` is what config.json keeps of it, `from_description` makes the same encoder again and
 refuses other weights.
@@ -8,39 +8,38 @@ import os
 
 import numpy as np
 
-import minichain.caffe
 from minichain import backend
-from minichain.caffe.network import read_network
 from minichain.configuration import no_backprop_mode, using_config
-from minichain.errors import DataError, FileError, InvalidArgument, InvalidType, NotFinite
+from minichain.encoder_network import expect_layer, find_prototxt, open_network
+from minichain.errors import DataError, FileError, InvalidType, NotFinite
 from minichain.gpu import images as by_kernels
 from minichain.gpu.dispatch import fused
-from minichain.image import Preprocessing
-
-# What may stand behind the scores of the classes: it turns them into a verdict or a loss.
-VERDICTS = ('Accuracy', 'Flatten', 'Reshape', 'Silence', 'Softmax', 'SoftmaxWithLoss', 'Split')
+from minichain.image import Preprocessing, read_preprocessing
 
 
 class ImageEncoder:
-    """A trained Caffe network that looks at images.
+    """A trained network that looks at images.
 
         encoder = ImageEncoder('squeezenet.caffemodel')
         features = encoder.compute([encoder.prepare(image)])
 
     Args:
-        weights: path of the caffemodel.
-        prototxt: path of the network's description; None takes the file beside the weights that
-            has their name and ends in .prototxt, if there is one, else, as False always does, the
-            description inside the caffemodel.
-        layer: the blob whose values are the features. None takes 'fc7' if there is one, else what
-            the classifier reads: the bottom of the last InnerProduct, or of the softmax where no
-            InnerProduct precedes it (SqueezeNet's 'pool10').
+        weights: path of the caffemodel or ONNX file.
+        prototxt: path of a Caffe network's description; None takes the file beside the weights
+            that has their name and ends in .prototxt, if there is one, else, as False always
+            does, the description inside the caffemodel.
+        layer: the blob, or value of the ONNX file, whose values are the features. None takes
+            'fc7' if there is one, else what the classifier reads: the bottom of the last
+            InnerProduct, or of the softmax where no InnerProduct precedes it (SqueezeNet's
+            'pool10'); of ONNX, whose classifiers mostly end without a softmax, what the last
+            product with a matrix reads if it makes the output.
         device: where it computes, as in ``get_device``.
-        preprocessing: minichain.image.Preprocessing; None takes what the files say.
+        preprocessing: minichain.image.Preprocessing, or a text as ``read_preprocessing`` takes
+            it; None takes what the files say.
         registered: what is known of these weights, with `name` and `preprocessing` (maybe None),
             such as weights.registry.Entry. For an input of its size that counts more than what
-            the files hint at, and less than a line `# preprocessing:` in them. None: they are no
-            public ones.
+            the files hint at, and less than a line `# preprocessing:`, or such metadata, in them.
+            None: they are no public ones.
     Attributes:
         layer, preprocessing: as settled.
         preparation: str, the preprocessing in words, and who says that it is this one.
@@ -50,29 +49,29 @@ class ImageEncoder:
     Raises:
         FileError, DataError: the files are missing or damaged, or do not tell how to prepare
             images.
-        InvalidArgument: there is no such layer; the message lists those there are.
+        InvalidArgument: there is no such layer; the message lists those there are. Or a text that
+            describes no preprocessing.
         DeviceError: there is no such device.
     """
 
     def __init__(self, weights, prototxt=None, layer=None, device='cpu', preprocessing=None,
                  registered=None):
         self.device = backend.get_device(device)
-        if prototxt is None:
-            prototxt = find_prototxt(weights)
-        prototxt = prototxt or None
-        self.net = minichain.caffe.load(weights, prototxt)
-        self.preprocessing, who = settle_preprocessing(self.net, preprocessing, registered)
+        self.network = open_network(weights, prototxt)
+        self.net, weights = self.network.net, os.fsdecode(weights)
+        if isinstance(preprocessing, str):
+            preprocessing = read_preprocessing(preprocessing, self.network.size)
+        self.preprocessing, who = settle_preprocessing(self.network, preprocessing, registered)
         if self.preprocessing is None:
             raise DataError(
-                f'{self.net.source}: how to prepare images is not known. Put a line like this at '
-                'the top of the .prototxt and name it with --prototxt: # preprocessing: '
+                f'{self.network.source}: how to prepare images is not known. Name it with '
+                '--preprocessing, or put a line like this at the top of the .prototxt and name '
+                'that with --prototxt: # preprocessing: '
                 '{"size": [224, 224], "channels": "BGR", "mean": [104, 117, 123]}')
         self.preparation = f'{describe_preprocessing(self.preprocessing)}; {who}'
-        self.layer = find_layer(weights, prototxt, self.net.blob_names) if layer is None else layer
-        if self.layer not in self.net.blob_names or self.layer in self.net.input_names:
-            computed = [name for name in self.net.blob_names if name not in self.net.input_names]
-            raise InvalidArgument(f'{self.net.source}: no layer {self.layer!r}; there are '
-                                  f'{", ".join(computed)}')
+        self.layer = self.network.default_layer() if layer is None else layer
+        expect_layer(self.network, self.layer)
+        prototxt = self.network.prototxt
         self.key = {
             'sha256': sha256_of(weights),
             'prototxt_sha256': prototxt and sha256_of(prototxt),
@@ -88,8 +87,8 @@ class ImageEncoder:
 
         Args:
             description: of the encoder then.
-            weights: where the caffemodel is now, its prototxt beside it under the same name if it
-                is not where it was; None: where it was.
+            weights: where the weights are now, a prototxt beside them under the same name if it
+                is not where it was; None: where they were.
             device: as in ``get_device``.
         Raises:
             DataError: a file is another one than then, by sha256; or the description is damaged.
@@ -99,7 +98,7 @@ class ImageEncoder:
         weights = weights or description['weights']
         prototxt = description['prototxt']
         if prototxt and not os.path.isfile(prototxt):
-            prototxt = find_prototxt(weights) or prototxt
+            prototxt = find_prototxt(os.fsdecode(weights)) or prototxt
         expect_digest(weights, description['sha256'], 'Name the file with --weights')
         if prototxt:
             expect_digest(prototxt, description['prototxt_sha256'], 'Put the file beside the '
@@ -133,18 +132,17 @@ class ImageEncoder:
         if x.dtype == np.uint8:
             x = network_input(x, self.preprocessing)
         with using_config('train', False), no_backprop_mode():
-            values, = self.net(inputs={self.net.input_names[0]: x}, outputs=[self.layer])
-        values = values.array
+            values = self.network.look(x, self.layer).array
         if values.ndim == 4:
             values = values.mean(axis=(2, 3))
         if values.ndim != 2 or len(values) != len(prepared):
-            raise InvalidType(f'{self.net.source}: layer {self.layer!r} gives shape '
+            raise InvalidType(f'{self.network.source}: layer {self.layer!r} gives shape '
                               f'{values.shape} for {len(prepared)} images, (N, D) or (N, C, H, W) '
                               'expected. Choose another one with --layer')
         features = backend.to_cpu(values).astype(np.float32, copy=False)
         if not np.isfinite(features).all():
-            raise NotFinite(f'{self.net.source}: layer {self.layer!r} gives values that are not '
-                            'finite. Check the weights and the preprocessing')
+            raise NotFinite(f'{self.network.source}: layer {self.layer!r} gives values that are '
+                            'not finite. Check the weights and the preprocessing')
         return features
 
 
@@ -175,20 +173,20 @@ def network_input(pixels, preprocessing):
                      preprocessing.channels == 'BGR')
 
 
-def settle_preprocessing(net, preprocessing, registered):
+def settle_preprocessing(network, preprocessing, registered):
     """Return (Preprocessing or None, who says so), by the arguments of :class:`ImageEncoder`."""
+    says, origin = network.preprocessing, network.preprocessing_origin
     if preprocessing is not None:
         return preprocessing, 'as it was named'
-    if net.preprocessing_origin == 'line':
-        return net.preprocessing, f'as {net.source} says'
+    if origin in ('line', 'file'):
+        return says, f'as {network.source} says'
     published = registered and registered.preprocessing
-    if published and (net.preprocessing is None or net.preprocessing.size == published.size):
+    if published and (says is None or says.size == published.size):
         return published, f'as published for {registered.name}'
-    if net.preprocessing_origin == 'transform_param':
-        return net.preprocessing, f'as a transform_param in {net.source} says'
-    return net.preprocessing, (
-        'a guess, the custom of ImageNet: neither the files say it nor the registry of public '
-        'weights for this input. A line "# preprocessing:" at the top of the prototxt would')
+    if origin == 'transform_param':
+        return says, f'as a transform_param in {network.source} says'
+    return says, ('a guess, the custom of ImageNet: neither the files say it nor the registry of '
+                  'public weights for this input. --preprocessing would')
 
 
 def describe_preprocessing(preprocessing):
@@ -200,28 +198,6 @@ def describe_preprocessing(preprocessing):
     scale = [] if preprocessing.scale == 1 else [f'scale {preprocessing.scale:g}']
     return ', '.join([f'{size} {preprocessing.channels}', preprocessing.resize, *numbers('mean'),
                       *scale, *numbers('std')])
-
-
-def find_prototxt(weights):
-    """Return the path of the prototxt that has the name of the weights, or None."""
-    path = os.path.splitext(os.fspath(weights))[0] + '.prototxt'
-    return path if os.path.isfile(path) else None
-
-
-def find_layer(weights, prototxt, blob_names):
-    """Return the name of the blob whose values are the features, where none is named."""
-    if 'fc7' in blob_names:
-        return 'fc7'
-    layers = [layer for layer in read_network(weights, prototxt).layers if layer.bottom]
-    judged = False
-    while layers and layers[-1].type in VERDICTS:
-        judged = True
-        layers.pop()
-    if not layers or not layers[-1].top:
-        raise DataError(f'{prototxt or weights}: no layer whose values could be features. Name '
-                        'one with --layer')
-    is_classifier = judged and layers[-1].type == 'InnerProduct'
-    return layers[-1].bottom[0] if is_classifier else layers[-1].top[0]
 
 
 def check_description(description):

@@ -20,7 +20,7 @@ LEFT_BY_A_RUN = (SNAPSHOT, 'config.json', 'model.npz')
 # files the content decides, and is compared when it has been read.
 UNTIED = ('resume', 'out', 'cache', 'device', 'precision', 'deterministic', 'capture', 'quiet',
           'iterations', 'snapshot_every', 'strict', 'data', 'images', 'weights', 'prototxt',
-          'layer')
+          'layer', 'preprocessing')
 
 
 def arguments_of(options):
@@ -45,10 +45,10 @@ def resume_options(given, stored):
     expect_equal({flag(name): value for name, value in stored.items()}, tied,
                  f'--resume {given["resume"]}: the options of the run expected, got others',
                  'Leave them out, or start a new run')
-    # The first three are younger than other options; a snapshot may be older.
+    # The first four are younger than other options; a snapshot may be older.
     return argparse.Namespace(**{'precision': 'float32', 'deterministic': False, 'capture': None,
-                                 **stored, 'iterations': None, 'quiet': False,
-                                 'out': given['resume'], **given})
+                                 'preprocessing': None, **stored, 'iterations': None,
+                                 'quiet': False, 'out': given['resume'], **given})
 
 
 def digest_of(data, splits, digests):

@@ -84,12 +84,15 @@ an error, 130 after Ctrl-C or a polite kill, which leaves a snapshot.
     add('--strict', action='store_true', help='a captioned image that is missing or broken is an '
                                               'error; otherwise it is left out with a warning')
     add('--language', choices=tuple(SCENE_TOKENIZERS), help='of the drawn scenes (default: en)')
-    add('--weights', help='the CNN, a .caffemodel (default for scenes: the bundled one); of a '
-                          'public one, as `python -m weights list` shows, it is known how images '
-                          'are prepared')
+    add('--weights', help='the CNN, a .caffemodel or .onnx file (default for scenes: the bundled '
+                          'one); of a public one, as `python -m weights list` shows, it is known '
+                          'how images are prepared')
     add('--prototxt', help="the CNN's structure, where the .caffemodel does not hold it")
-    add('--layer', help='the blob whose values are the image features (default: fc7, else the '
-                        'last that fits); maps are averaged over positions')
+    add('--layer', help='the blob whose values are the image features (default: fc7, else what '
+                        'the classifier reads); maps are averaged over positions')
+    add('--preprocessing', help='how images are prepared, where neither the files nor the '
+                                'registry say it: caffe (BGR minus 104 117 123), torch (RGB of '
+                                'mean 0 and deviation 1), or JSON {"size": [224, 224], ...}')
     for name, (kind, for_scenes, for_captions, what) in OPTIONS.items():
         default = (f'{for_captions}' if for_scenes in (for_captions, None) else
                    f'{for_scenes} for scenes, {for_captions} otherwise')
@@ -152,7 +155,7 @@ def settle(given, weights):
                for name, (_, for_scenes, for_captions, _) in OPTIONS.items()}
     options.update(
         data=None, images=None, strict=False, language=None, prototxt=None, layer=None,
-        weights=weights, by_stars=False,
+        preprocessing=None, weights=weights, by_stars=False,
         blind=not drawn, article_units=False, snapshot_every=None, iterations=None,
         cache=os.path.abspath(os.path.join('result', 'features')), device='cpu',
         precision='float32', deterministic=False, capture=None, quiet=False)

@@ -244,12 +244,7 @@ class CaffeFunction(Chain):
         Raises:
             InvalidArgument: the network's preprocessing is not known.
         """
-        if self.preprocessing is None:
-            raise InvalidArgument(f'{self.source}: the preparation of images is not known. Set '
-                                  'net.preprocessing = minichain.image.Preprocessing(...).')
-        if not isinstance(source, np.ndarray):
-            source = image.load(source)
-        return self.preprocessing.apply(source)
+        return image.prepare_for(self, source)
 
 
 def load(caffemodel, prototxt=None, strict=True):

@@ -9,7 +9,7 @@ import os
 
 from minichain.caffe import prototxt, schema, wire
 from minichain.errors import DataError, InvalidArgument
-from minichain.image import Preprocessing
+from minichain.image import CUSTOMS, Preprocessing
 from minichain.protobuf import decode_text, map_file
 
 V1_TYPES = {
@@ -38,8 +38,7 @@ FOREIGN = {
 WHITESPACE = b'\t\n\r\f\v'
 CONTROL = bytes(set(range(32)) - set(WHITESPACE))
 
-# The mean of ImageNet in BGR that Caffe's reference networks were trained with, in 0..255.
-IMAGENET_MEAN = (104.0, 117.0, 123.0)
+# Inputs of networks for ImageNet are squares with such sides.
 IMAGENET_SIDES = range(200, 321)
 PREPROCESSING_MARK = '# preprocessing:'
 # Where a preprocessing was read: in that line, in a layer, nowhere.
@@ -235,7 +234,7 @@ def find_preprocessing(comment, transforms, layers, source):
     elif not mean and 'scale' not in transform:
         if channels != 3 or size[0] != size[1] or size[0] not in IMAGENET_SIDES:
             return None, None
-        mean, origin = IMAGENET_MEAN, 'custom'
+        mean, origin = CUSTOMS['caffe']['mean'], 'custom'
     try:
         return Preprocessing(size, {1: 'grey', 3: 'BGR'}.get(channels), mean or None,
                              transform.scale), origin

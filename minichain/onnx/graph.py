@@ -103,12 +103,13 @@ class Model:
         graph: `Graph`.
         functions: dict, (domain, op_type, overload) -> (`Graph`, dict of default attributes).
         opsets: dict, domain -> version.
+        metadata: dict, text -> text, what its writer noted.
         source: the file, for messages.
     """
 
-    def __init__(self, graph, functions, opsets, source):
+    def __init__(self, graph, functions, opsets, metadata, source):
         self.graph, self.functions = graph, functions
-        self.opsets, self.source = opsets, source
+        self.opsets, self.metadata, self.source = opsets, metadata, source
 
 
 def read_model(source):
@@ -178,7 +179,11 @@ class Builder:
             functions[domain_of(body), body.name, body.overload] = graph, defaults
         self.check_calls(functions)
         self.opsets = self.read_opsets(message)
-        return Model(self.graph(message.graph, 'graph'), functions, self.opsets, self.source)
+        metadata = {bytes(entry.key).decode(errors='replace'):
+                    bytes(entry.value).decode(errors='replace')
+                    for entry in message.metadata_props}
+        return Model(self.graph(message.graph, 'graph'), functions, self.opsets, metadata,
+                     self.source)
 
     def check_calls(self, functions):
         """Refuses functions that call themselves, at any distance."""

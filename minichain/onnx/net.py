@@ -4,6 +4,7 @@
 """
 import collections
 import itertools
+import json
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from minichain.autograd import Variable, as_array, as_variable
 from minichain.backend import CpuDevice, is_array
 from minichain.chain import Chain
 from minichain.errors import DataError, InvalidArgument, InvalidType, MinichainError
+from minichain.image import Preprocessing, prepare_for
 from minichain.onnx.budget import Budget, current, spending
 from minichain.onnx.graph import Graph, Node, function_key, names_needed, read_model
 from minichain.onnx.operators import CONTROL, OPERATORS, SETTINGS
@@ -52,6 +54,9 @@ class OnnxFunction(Chain):
         output_names: names of the outputs, in the file's order.
         value_names: names of all values that can be asked for.
         opsets: dict, domain -> version of its operator set.
+        metadata: dict, text -> text, what the writer of the file noted.
+        preprocessing: minichain.image.Preprocessing that `prepare` applies, as the metadata
+            describe it under 'preprocessing', or None. It may be set.
         source: name of the file.
     Raises:
         FileError: a file is missing or cannot be read.
@@ -62,7 +67,8 @@ class OnnxFunction(Chain):
     def __init__(self, source, strict=True):
         super().__init__()
         model = read_model(source)
-        self.source, self.opsets = model.source, model.opsets
+        self.source, self.opsets, self.metadata = model.source, model.opsets, model.metadata
+        self.preprocessing = described(model.metadata)
         self._nodes_left = MAX_NODES
         self._graph = self._inline(model.graph, model.functions, {}, 0)
         self._inputs = self._graph.inputs
@@ -166,6 +172,18 @@ class OnnxFunction(Chain):
         with np.errstate(all='ignore'), spending(Budget(given, self._size)):
             results = self._run(self._graph, values, wanted, itertools.count())
         return tuple(map(as_output, results))
+
+    def prepare(self, source):
+        """Makes network input of an image as `preprocessing` says.
+
+        Args:
+            source: image, uint8 (H, W, 3), RGB, or the path of one.
+        Returns:
+            float32 (C, H, W); stack them, or add an axis, for a batch.
+        Raises:
+            InvalidArgument: the network's preprocessing is not known.
+        """
+        return prepare_for(self, source)
 
     def _bind(self, args, inputs, wanted):
         names = ', '.join(self.input_names) or 'none'
@@ -309,6 +327,14 @@ class OnnxFunction(Chain):
 def load(source, strict=True):
     """Reads an ONNX model; see `OnnxFunction`, which this makes."""
     return OnnxFunction(source, strict)
+
+
+def described(metadata):
+    """The Preprocessing that metadata describe as minichain's exporter does, or None."""
+    try:
+        return Preprocessing.from_dict(json.loads(metadata.get('preprocessing', '')))
+    except (DataError, ValueError, RecursionError):     # others may note something else there
+        return None
 
 
 def find(node):

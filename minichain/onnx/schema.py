@@ -8,11 +8,14 @@ from minichain.errors import DataError
 from minichain.protobuf import Schema
 
 # Tensor is a TensorProto that becomes an array or, if its data lie elsewhere, an `External`.
+# MetadataProto is a StringStringEntryProto of which nobody promises that it is UTF-8.
 MESSAGES = """
 ModelProto
     1 ir_version int; 2 producer_name string; 3 producer_version string; 4 domain string;
     5 model_version int; 7 graph GraphProto; 8 opset_import OperatorSetIdProto*;
-    25 functions FunctionProto*
+    14 metadata_props MetadataProto*; 25 functions FunctionProto*
+MetadataProto
+    1 key bytes; 2 value bytes
 OperatorSetIdProto
     1 domain string; 2 version int
 FunctionProto

@@ -6,6 +6,7 @@ import numpy as np
 
 from minichain.autograd import as_variable
 from minichain.chain import Chain
+from minichain.errors import InvalidArgument
 from minichain.functions.mean import mean
 from minichain.onnx.exporting.exporter import export
 
@@ -54,7 +55,11 @@ def export_captioner(model, folder, encoder=None, *, opset=17, metadata=None):
     else:
         images = np.stack([encoder.prepare(random.integers(0, 256, (64, 64, 3), np.uint8))
                            for _ in range(2)])
-        export(lambda images: model.start(_look(encoder, images)), encoder.device.send(images),
+        images = encoder.device.send(images)
+        if not encoder.network.takes_batches(images, encoder.layer):
+            raise InvalidArgument(f'{encoder.network.source}: it takes a fixed number of images '
+                                  'at a time; export the captioner with features in place of it')
+        export(lambda images: model.start(_look(encoder, images)), images,
                paths[0], input_names=['images'], output_names=names, opset=opset,
                chain=Chain(encoder=encoder.net, captioner=model), metadata={
                    'preprocessing': json.dumps(encoder.preprocessing.to_dict()), **metadata})
@@ -71,6 +76,5 @@ def export_captioner(model, folder, encoder=None, *, opset=17, metadata=None):
 
 def _look(encoder, images):
     """Return the features that ``encoder.compute`` gives, as a Variable."""
-    net = encoder.net
-    values, = net(inputs={net.input_names[0]: images}, outputs=[encoder.layer])
+    values = encoder.network.look(images, encoder.layer)
     return mean(values, (2, 3)) if values.ndim == 4 else as_variable(values)
