@@ -1,22 +1,42 @@
-"""Sums of images, and a factor and a term for every channel: see ``kernels/channelwise.cu``.
+"""What is left between convolutions of images with channels last: see ``kernels/channelwise.cu``.
 
 Images are (..., C), float32 or bfloat16, all of one dtype.
 """
+import math
+
 from minichain.gpu.grids import flat
 from minichain.gpu.launcher import kernel, storage
+
+ACTIVATIONS = {None: 0, 'clip': 1, 'sigmoid': 2, 'swish': 3}
+
+
+def launch(name, a, *arguments):
+    kernel(f'{name}_{storage(a)}')(a, *arguments, **flat(a.size, 16 // a.itemsize))
 
 
 def add(a, b, y, relu=False):
     """Compute  y = a + b,  or max(a + b, 0);  all of one shape, y may be one of the others."""
-    kernel(f'add_{storage(a)}')(a, b, y, a.size, int(relu), **flat(a.size, 16 // a.itemsize))
+    launch('add', a, b, y, a.size, int(relu))
 
 
-def scale_channels(x, factor, term, y, relu=False):
-    """Compute  y = x factor + term,  or max(., 0) of it.
+def multiply(a, b, y):
+    """Compute  y = a b.
+
+    Args:
+        a, y: (N, H, W, C); y is filled and may be a.
+        b: the same shape, or (N, 1, 1, C).
+    """
+    launch('multiply', a, b, y, a.size, 0 if a.shape == b.shape else a.size // len(a), a.shape[-1])
+
+
+def scale_channels(x, factor, term, y, activation=None, limit=math.inf):
+    """Compute  y = f(x factor + term).
 
     Args:
         x, y: (..., C); y is filled and may be x.
         factor, term: (C,), float32.
+        activation: f: None: nothing; 'clip': min(max(., 0), limit); 'sigmoid'; 'swish': the
+            product of the value and its sigmoid.
     """
-    kernel(f'scale_channels_{storage(x)}')(x, factor, term, y, x.size, x.shape[-1], int(relu),
-                                           **flat(x.size, 16 // x.itemsize))
+    launch('scale_channels', x, factor, term, y, x.size, x.shape[-1], ACTIVATIONS[activation],
+           limit)

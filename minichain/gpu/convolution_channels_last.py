@@ -30,6 +30,8 @@ class Filters:
         relu: whether max(., 0) of the results is wanted.
     Attributes:
         matrices: (groups, O / groups, width) of that dtype.
+        for_cudnn: W (O, kh, kw, C / groups) and b, which there must be one if ReLU follows; the
+            same memory, where no zeros fill rows up.
     """
 
     def __init__(self, W, b, windows, groups, dtype, relu):
@@ -43,21 +45,14 @@ class Filters:
         matrix[:, :count] = W.transpose(0, 2, 3, 1).reshape(O, count)
         self.matrices = as_stored(matrix, dtype).reshape(groups, O // groups, width)
         self.b = None if b is None else as_stored(b, dtype)
-        self._for_cudnn = None
+        self.for_cudnn = (
+            xp.ascontiguousarray(self.matrices.reshape(O, width)[:, :count]).reshape(self.shape),
+            xp.zeros(O, dtype) if relu and b is None else self.b)
 
     @property
     def epilogue(self):
         """Name of what follows the products, as :func:`~minichain.gpu.gemm.gemm` has it."""
         return '_'.join(['relu'] * self.relu + ['bias'] * (self.b is not None)) or None
-
-    def for_cudnn(self):
-        """Return W (O, kh, kw, C / groups) and b, which there must be one if ReLU follows."""
-        if self._for_cudnn is None:
-            xp, O = get_array_module(self.matrices), self.shape[0]
-            W = self.matrices.reshape(O, -1)[:, :math.prod(self.shape[1:])]
-            b = xp.zeros(O, W.dtype) if self.relu and self.b is None else self.b
-            self._for_cudnn = xp.ascontiguousarray(W).reshape(self.shape), b
-        return self._for_cudnn
 
 
 def convolve(x, filters, y, first=0):
@@ -84,7 +79,7 @@ def convolve(x, filters, y, first=0):
 
 
 def _by_cudnn(x, filters, y, first):
-    windows, (W, b) = filters.windows, filters.for_cudnn()
+    windows, (W, b) = filters.windows, filters.for_cudnn
     how = cudnn_convolution.Convolution(windows.stride, windows.pad, windows.dilate,
                                         filters.groups)
     cudnn_convolution.convolution_forward(x, W, y[..., first:first + len(W)], how, b=b,

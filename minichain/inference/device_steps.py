@@ -18,7 +18,7 @@ from minichain.functions.reshape import Reshape
 from minichain.gpu.casts import as_float32, as_stored, storage_dtype
 from minichain.gpu.channelwise import scale_channels
 from minichain.gpu.layouts import to_channels_first, to_channels_last
-from minichain.inference.device_ways import IN_PLACE, PRODUCTS, WAYS
+from minichain.inference.device_ways import IN_PLACE, PRODUCTS, WAYS, with_swish
 from minichain.inference.steps import by_function, last_uses
 
 
@@ -42,6 +42,7 @@ def plan(graph):
         (steps, generic): steps as of :func:`minichain.inference.steps.plan`, but with names of
         values; generic: labels of the functions that run in the plain form.
     """
+    graph.steps = with_swish(graph)
     planner = _Planner(graph)
     for step in graph.steps:
         planner.add(step)
@@ -231,6 +232,6 @@ def _rectify(like):
     one, zero = xp.ones(channels, 'float32'), xp.zeros(channels, 'float32')
 
     def run(y):
-        scale_channels(y, one, zero, y, relu=True)
+        scale_channels(y, one, zero, y, 'clip')
         return ()
     return run

@@ -1,11 +1,15 @@
 """The functions that a device computes on images with channels last, and how.
 
-Each of WAYS takes a step, its graph, the numbers of its operands that are no constants, and the
-dtype in which images are stored. It returns ``fill(y, first, *images)``, which computes into the
-channels of y from ``first`` on, or None if this step is not for it. Images and y are (N, H, W, C).
+Each of WAYS, by the kind of a step, takes a step, its graph, the numbers of its operands that are
+no constants, and the dtype in which images are stored. It returns ``fill(y, first, *images)``, or
+None if this step is not for it. Images and y are (N, H, W, C). What is computed are the channels
+of y from ``first`` on; but for kinds of IN_PLACE ``first`` is 0, and y has no other channels.
 """
+import math
+
 import numpy as np
 
+from minichain.autograd import Primitive
 from minichain.backend import get_array_module
 from minichain.functions.average_pooling import AveragePooling
 from minichain.functions.convolution import Convolution
@@ -14,40 +18,53 @@ from minichain.functions.local_response_normalization import LocalResponseNormal
 from minichain.functions.max_pooling import MaxPooling
 from minichain.functions.mean import Mean
 from minichain.functions.operators import Add, AddConstant, Div, Mul, MulConstant, Sub
-from minichain.functions.relu import ReLU
+from minichain.functions.relu import ClippedReLU, ReLU
+from minichain.functions.sigmoid import Sigmoid
 from minichain.functions.windows import Windows
-from minichain.gpu.channelwise import add, scale_channels
+from minichain.gpu.casts import as_stored
+from minichain.gpu.channelwise import add, multiply, scale_channels
 from minichain.gpu.convolution_channels_last import Filters, convolve
+from minichain.gpu.depthwise_channels_last import depthwise_channels_last
 from minichain.gpu.lrn import lrn_forward
 from minichain.gpu.pooling import counts_padding
 from minichain.gpu.pooling_channels_last import (
     max_pooling_channels_last,
     mean_pooling_channels_last,
 )
-from minichain.inference.graph import Turned
+from minichain.inference.graph import Step, Turned
+
+
+def _are_parameters(graph, numbers):
+    return all(n in graph.constants and graph.constants[n].dtype == np.float32 for n in numbers)
 
 
 def _convolution(step, graph, images, dtype):
     windows, groups = step.function.windows, step.function.groups
-    if len(images) > 1 or len(windows.size) != 2:
+    if len(windows.size) != 2 or not _are_parameters(graph, step.operands[1:]):
         return None
     W, *b = (graph.constants[number] for number in step.operands[1:])
-    if W.shape[1] == 1 < groups:    # channels filtered each by itself: products of one column
-        return None
-    return _multiply(Filters(W, b[0] if b else None, windows, groups, dtype, step.relu))
+    if W.shape[1] == 1 < groups:
+        return _depthwise(W, b[0] if b else None, windows, dtype, step.relu)
+    return _product(Filters(W, b[0] if b else None, windows, groups, dtype, step.relu))
 
 
 def _linear(step, graph, images, dtype):
-    if len(images) > 1:
+    if not _are_parameters(graph, step.operands[1:]):
         return None
     W, *b = (graph.constants[number] for number in step.operands[1:])
     W = W.T if step.kind is Turned else W
     pixel = Windows((1, 1), (1, 1), (1, 1), (0, 0), (1, 1), (1, 1))
-    return _multiply(Filters(W[:, :, None, None], b[0] if b else None, pixel, 1, dtype, step.relu))
+    return _product(Filters(W[:, :, None, None], b[0] if b else None, pixel, 1, dtype, step.relu))
 
 
-def _multiply(filters):
+def _product(filters):
     return lambda y, first, x: convolve(x, filters, y, first)
+
+
+def _depthwise(W, b, windows, dtype, relu):
+    W = as_stored(W[:, 0].transpose(1, 2, 0), dtype)
+    b = None if b is None else as_stored(b, dtype)
+    return lambda y, first, x: depthwise_channels_last(x, W, b, y, windows, first, relu)
 
 
 def _maximum(step, graph, images, dtype):
@@ -76,41 +93,87 @@ def _mean_of_all(step, graph, images, dtype):
 
 
 def _normalization(step, graph, images, dtype):
-    function, rectify = step.function, _rectifier(step, graph)
+    function = step.function
     numbers = function.n, function.k, function.alpha, function.beta
+    rectify = _activation(graph, step, 'clip') if step.relu else None
 
     def fill(y, first, x):
         lrn_forward(x, y, *numbers, channels_last=True)
-        if step.relu:
+        if rectify:
             rectify(y, first, y)
     return fill
 
 
 def _arithmetic(step, graph, images, dtype):
-    shapes = {graph.examples[number].shape for number in images}
-    if step.kind is Add and len(images) == 2 and len(shapes) == 1:
-        return lambda y, first, a, b: add(a, b, y, step.relu)
-    shape = graph.examples[step.results[0]].shape
-    change = graph.change(step, images[0], shape[1]) if shapes == {shape} else None
-    return change and _scaling(step, graph, *change)
+    shapes, relu = [graph.examples[number].shape for number in images], step.relu
+    if len(images) == 1:
+        shape = graph.examples[step.results[0]].shape
+        change = graph.change(step, images[0], shape[1]) if shapes == [shape] else None
+        return change and _scaling(graph, step, *change, 'clip' if relu else None)
+    if step.kind is Add and shapes[0] == shapes[1]:
+        return lambda y, first, a, b: add(a, b, y, relu)
+    larger, smaller = sorted(shapes, key=math.prod, reverse=True)
+    if step.kind is not Mul or relu or smaller not in (larger, (*larger[:2], 1, 1)):
+        return None
+    turned = shapes[0] != larger
+    return lambda y, first, a, b: multiply(b, a, y) if turned else multiply(a, b, y)
 
 
-def _rectifier(step, graph):
+def _activation(graph, step, name, limit=math.inf):
     channels = graph.examples[step.results[0]].shape[1]
-    return _scaling(step, graph, np.ones(channels), np.zeros(channels), True)
+    return _scaling(graph, step, np.ones(channels), np.zeros(channels), name, limit)
 
 
-def _scaling(step, graph, factor, term, relu=False):
+def _scaling(graph, step, factor, term, name, limit=math.inf):
     xp = get_array_module(graph.examples[step.results[0]])
     factor, term = (xp.asarray(values).astype('float32') for values in (factor, term))
-    return lambda y, first, x: scale_channels(x, factor, term, y, relu or step.relu)
+    return lambda y, first, x: scale_channels(x, factor, term, y, name, limit)
+
+
+def _named(name):
+    """Return the way of an activation; ReLU after it, which there seldom is, is none of ours."""
+    def way(step, graph, images, dtype):
+        limit = getattr(step.function, 'z', math.inf)
+        return None if step.relu else _activation(graph, step, name, limit)
+    return way
+
+
+class Swish(Primitive):
+    """x times its sigmoid, which define-by-run code writes as two functions."""
+
+    label = 'swish'
+
+    def forward(self, arrays):
+        x, = arrays
+        y, = Sigmoid().forward(arrays)
+        return x * y,
+
+
+def with_swish(graph):
+    """Return the steps of a graph, with one for each x * sigmoid(x) of which nothing else reads
+    the sigmoid.
+    """
+    steps, makers, uses = [], {}, graph.uses()
+    for step in graph.steps:
+        makers[step.results[0]] = step
+        pairs = (step.operands, step.operands[::-1]) if step.kind is Mul and not step.relu else ()
+        for x, y in pairs:
+            maker = makers.get(y)
+            if maker in steps and maker.kind is Sigmoid and not maker.relu and (
+                    maker.operands == [x] and uses[y] == 1):
+                steps.remove(maker)
+                step = Step(Swish(), [x], step.results)
+                break
+        steps.append(step)
+    return steps
 
 
 WAYS = {Convolution: _convolution, Linear: _linear, Turned: _linear, MaxPooling: _maximum,
         AveragePooling: _mean, Mean: _mean_of_all,
         LocalResponseNormalization: _normalization,
-        ReLU: lambda step, graph, images, dtype: _rectifier(step, graph),
+        ReLU: _named('clip'), ClippedReLU: _named('clip'), Sigmoid: _named('sigmoid'),
+        Swish: _named('swish'),
         **dict.fromkeys((Add, Sub, Mul, Div, AddConstant, MulConstant), _arithmetic)}
 PRODUCTS = Convolution, Linear, Turned      # worth it to cast and transpose images before
-# Those that write into some channels of y and leave the others alone; others fill all of y.
+# Those that fill some channels of y and leave the others alone.
 IN_PLACE = (*PRODUCTS, MaxPooling, AveragePooling, Mean)

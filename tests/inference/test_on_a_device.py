@@ -20,6 +20,7 @@ from minichain.gpu.simulator.builder import missing
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 ON_A_GPU = pytest.mark.skipif(not cuda_available(), reason='needs a GPU and CuPy')
 PRECISIONS = {'float32': 1e-5, 'bf16': 2e-2}    # and how far from float64, of the largest value
+SENSITIVE = {'mobilenet_v2': 8}     # rounding its weights alone moves its results by 8 to 11 %
 sim = minichain.get_device('sim')
 
 
@@ -41,10 +42,10 @@ def in_float64(code, model, *arrays):
         return code(*(Variable(x.astype('float64')) for x in arrays)).array
 
 
-def close(y, expected, precision):
+def close(y, expected, precision, factor=1):
     y = minichain.to_cpu(y.array)
     assert y.dtype == np.float32 and y.shape == expected.shape
-    assert abs(y - expected).max() <= PRECISIONS[precision] * abs(expected).max()
+    assert abs(y - expected).max() <= factor * PRECISIONS[precision] * abs(expected).max()
 
 
 @pytest.fixture(params=PRECISIONS)
@@ -64,7 +65,7 @@ def launched(monkeypatch):
     return names
 
 
-def compare(code, shape, precision, model=None, generic=(), device=sim):
+def compare(code, shape, precision, model=None, generic=(), device=sim, factor=1):
     """Check a prepared copy on the example and on another array; return it."""
     model = code if model is None and isinstance(code, Chain) else model
     example, other = random_array(*shape), random_array(*shape, seed=1)
@@ -73,7 +74,7 @@ def compare(code, shape, precision, model=None, generic=(), device=sim):
     prepared = inference.prepare(code, device.send(example), model=model)
     found = [prepared(device.send(x)) for x in (example, other, example)]
     for y, x in zip(found, (example, other, example)):
-        close(y, in_float64(code, model, x), precision)
+        close(y, in_float64(code, model, x), precision, factor)
     assert prepared.generic == list(generic)
     return prepared
 
@@ -90,14 +91,14 @@ def with_statistics(net):
 @pytest.mark.parametrize('device', ['sim', pytest.param('cuda', marks=ON_A_GPU)])
 @pytest.mark.parametrize('name, side, layer', [
     ('squeezenet1_1', 41, 'pool10'), ('googlenet', 224, 'pool5'), ('inception_v3', 75, 'pool'),
-    ('resnet50', 33, 'pool5')])
+    ('resnet50', 33, 'pool5'), ('mobilenet_v2', 33, 'pool'), ('efficientnet_b0', 33, 'pool')])
 def test_networks_of_the_house_need_no_generic_function(name, side, layer, device, precision,
                                                         launched):
     np.random.seed(0)
     net, device = with_statistics(getattr(models, name)()), minichain.get_device(device)
     x = device.send(random_array(1, 3, side, side))
     prepared = compare(lambda x: net(x, layers=[layer])[layer], x.shape, precision, net,
-                       device=device)
+                       device=device, factor=SENSITIVE.get(name, 1))
     assert not prepared._graph.constants    # filters are there once, as products want them
     launched.clear()
     with no_waiting():
@@ -175,14 +176,45 @@ def test_means_that_leave_padding_out_and_windows_beyond_it(precision):
 
 
 def test_what_has_no_way_of_its_own_runs_by_its_function(precision):
-    links = ChainList(L.Convolution2D(3, 8, 3), L.DepthwiseConvolution2D(8, 1, 3),
-                      L.Deconvolution2D(8, 4, 2, 2), L.Linear(4 * 64, 5))
+    links = ChainList(L.Convolution2D(3, 8, 3), L.Deconvolution2D(8, 4, 2, 2),
+                      L.Linear(4 * 144, 5))
 
     def code(x):
-        h = F.sigmoid(links[1](F.relu(links[0](x))))
-        return F.softmax(links[3](F.relu(links[2](h))))
+        h = F.elu(F.relu(links[0](x)))
+        return F.softmax(links[2](F.relu(links[1](h))))
     compare(code, (2, 3, 8, 8), precision, links, generic=[
-        'Convolution', 'sigmoid', 'Deconvolution', 'Reshape', 'softmax'])
+        'elu', 'Deconvolution', 'Reshape', 'softmax'])
+
+
+def test_channels_by_themselves_activations_and_factors_of_whole_images(precision, launched):
+    links = ChainList(L.Convolution2D(3, 8, 1), L.DepthwiseConvolution2D(8, 2, 3, 1, 1),
+                      L.Convolution2D(24, 24, 1))
+
+    def code(x):
+        h = F.clipped_relu(links[0](x), .3)
+        h = F.concat((F.relu(links[1](h)), h))
+        h = h * F.sigmoid(h) + F.sigmoid(h)
+        factors = F.sigmoid(links[2](F.mean(h, axis=(2, 3), keepdims=True)))
+        return factors * h * h
+    compare(code, (2, 3, 5, 6), precision, links)
+    once = ['scale_channels'] * 4 + ['multiply'] * 2
+    assert [name for name in launched if name in once] == 3 * once
+
+
+def test_swish_is_one_step_where_nothing_else_reads_the_sigmoid(precision, launched):
+    conv = L.Convolution2D(3, 8, 1)
+
+    def code(x):
+        h = conv(x)
+        h = h * F.sigmoid(h)
+        return F.sigmoid(h) * h
+    compare(code, (2, 3, 5, 6), precision, conv)
+    assert launched.count('scale_channels') == 3 * 2 and 'multiply' not in launched
+    launched.clear()
+    compare(lambda x: x * F.sigmoid(x), (2, 3), precision, generic=['swish'])
+    compare(lambda x: F.relu(F.sigmoid(x) * x), (2, 3), precision, generic=['sigmoid', '_ * _'])
+    compare(lambda x: F.sigmoid(x) * x * 2, (2, 3, 4, 5), precision, generic=['swish', '_ * 2'])
+    assert not launched
 
 
 @pytest.mark.parametrize('most', [1, 700])
@@ -205,6 +237,9 @@ def test_factors_that_vary_within_a_channel_and_filters_that_are_computed(precis
 
 
 def test_arrays_that_are_no_images_of_float32_run_by_functions(precision):
+    net = ChainList(L.Convolution2D(3, 4, 3))
+    net[0].b.array = net[0].b.array.astype('float64')
+    compare(net[0], (2, 3, 5, 5), precision, net, generic=['Convolution'])
     line, x = L.Convolution1D(3, 4, 3), random_array(2, 3, 9)
     compare(line, x.shape, precision, line, generic=['Convolution'])
     x = random_array(2, 3, 5, 5).astype('float64')
