@@ -1,5 +1,6 @@
 """Affine map of rows: one matrix product, and two for its gradients."""
 from minichain.autograd import Primitive, as_array
+from minichain.configuration import thread_state
 from minichain.functions.broadcast import sum_to
 from minichain.functions.cast import cast
 from minichain.functions.matmul import matmul
@@ -18,7 +19,15 @@ def affine(x, W, b):
     return y
 
 
+@fused(products.rounded, libraries=('cublasLt',), accepts=products.are_matrices)
+def operands(x, W):
+    """Return matrices as products read them."""
+    return x, W
+
+
 class Linear(Primitive):
+    rounded = None      # x and W, where products read copies of them
+
     def check_type_forward(self, in_types):
         x, W = in_types[:2]
         expect_ndim('linear', 2, x=x, W=W)
@@ -30,11 +39,17 @@ class Linear(Primitive):
     def forward(self, arrays):
         self.retain_inputs((0, 1))
         x, W, *b = arrays
-        return affine(x, W, b[0] if b else None),
+        read = operands(x, W)
+        if read[0].dtype != x.dtype:
+            self.rounded = read
+        return affine(*read, b[0] if b else None),
 
     def backward(self, indexes, grads):
         x, W = self.get_retained_inputs()
         gy, = grads
+        if self.rounded is not None and thread_state.on_arrays:
+            results = *products.affine_gradients(gy, *self.rounded, indexes), None
+            return [sum_to(gy, self.inputs[2].shape) if i == 2 else results[i] for i in indexes]
         return [matmul(gy, W) if i == 0 else
                 matmul(gy, x, transa=True) if i == 1 else
                 sum_to(gy, self.inputs[2].shape) for i in indexes]

@@ -12,13 +12,13 @@ from minichain.configuration import config, thread_state
 from minichain.cpu.threads import share
 from minichain.errors import InvalidType
 from minichain.functions.identity import identity
-from minichain.functions.linear import linear
+from minichain.functions.linear import linear, operands
 from minichain.functions.matmul import product
 from minichain.functions.softmax_cross_entropy import BLOCK, softmax_cross_entropy
 from minichain.gpu import softmax_cross_entropy as by_kernels
 from minichain.gpu.casts import storage_dtype
 from minichain.gpu.dispatch import fused
-from minichain.gpu.products import are_matrices
+from minichain.gpu.products import are_matrices, sum_of_rows
 from minichain.type_check import (
     expect_float,
     expect_integer,
@@ -37,6 +37,7 @@ class LinearSoftmaxCrossEntropy(Primitive):
     """Mean loss; the gradient of the scores is made in their place while they are in the cache."""
 
     label = LABEL
+    rounded = None      # x and W, where products read copies of them
 
     def __init__(self, t, ignore_label):
         self.t, self.ignore_label = t, ignore_label
@@ -70,21 +71,26 @@ class LinearSoftmaxCrossEntropy(Primitive):
         step = rows if config.enable_backprop else ROWS
         dtype = storage_dtype() if score.fuses(x) else x.dtype
         self.gscores = xp.empty((min(step, rows), len(W)), dtype)
+        read = operands(x, W)
+        if read[0].dtype != x.dtype:
+            self.rounded = read
         for start in range(0, rows, max(1, step)):
             part = slice(start, start + step)
             scores = self.gscores[:len(x[part])]
-            left = score(x[part], W, b, scores)
+            left = score(read[0][part], read[1], b, scores)
             losses[part] = to_gradient(scores, left, self.t[part], self.kept[part], scale)
         return (losses.sum() * scale).astype(x.dtype),
 
     def backward(self, indexes, grads):
         if not thread_state.on_arrays:
             return self.replayed(indexes, grads)
-        x, W, *_ = self.get_retained_inputs()
+        x, W = self.rounded or self.get_retained_inputs()[:2]
         gy, = grads
         xp = get_array_module(x)
 
         def gradient(i):
+            if i == 2 and self.rounded:
+                return sum_of_rows(self.gscores)
             if i == 2:
                 return product(xp.ones((1, len(x)), x.dtype), self.gscores, False, False)[0]
             return product(self.gscores, *((x, True, False) if i else (W, False, False)))

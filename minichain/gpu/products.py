@@ -47,6 +47,38 @@ def affine(x, W, b, out=None):
                 epilogue=None if b is None else 'bias', bias=b)
 
 
+def rounded(a, b):
+    """Return matrices as products of both read them: copies in bfloat16 where that is asked for.
+
+    A function keeps them for its way back, which then rounds neither of them again. They last no
+    longer than its node: of a weight that changes between two steps there is no copy.
+    """
+    dtype, copies = dtype_for(a, b), []
+    for x in (a, b):
+        y, turned = operand(x, False, dtype)
+        copies.append(y.T if turned else y)
+    return tuple(copies)
+
+
+def affine_gradients(gy, x, W, indexes):
+    """Return gradients of x and W of :func:`affine`, if 0 and 1 are in ``indexes``, else None.
+
+    Args:
+        gy: (N, O), float32. x, W: as of :func:`rounded`.
+    """
+    if not {0, 1} & set(indexes):
+        return None, None
+    gy, _ = rounded(gy, W)
+    return (product(gy, W, False, False) if 0 in indexes else None,
+            product(gy, x, True, False) if 1 in indexes else None)
+
+
+def sum_of_rows(x):
+    """Return the sum of the rows of a matrix, (columns,), float32, as a product."""
+    xp, one = get_array_module(x), 0x3f80 if is_bfloat16(x.dtype) else 1     # the bits of 1
+    return product(xp.full((1, len(x)), one, x.dtype), x, False, False)[0]
+
+
 def dtype_for(a, b):
     """Return the dtype of both operands: bfloat16 if it is asked for, or one of them is."""
     return next((x.dtype for x in (a, b) if is_bfloat16(x.dtype)), storage_dtype())

@@ -4,7 +4,10 @@ import pytest
 
 import minichain
 import minichain.functions as F
+import minichain.links as L
+from minichain import optimizers
 from minichain.configuration import using_config
+from minichain.gpu import compile_step
 from minichain.gpu.casts import as_float32, as_stored
 from minichain.gpu.precision import from_bfloat16, to_bfloat16
 from minichain.gpu.simulator.builder import missing
@@ -160,3 +163,82 @@ def test_on_the_cpu_the_precision_changes_nothing():
     expected = learn(make_learner('cpu'), 3)
     with using_config('precision', 'bf16'):
         assert learn(make_learner('cpu'), 3) == expected
+
+
+def variables(*arrays):
+    return [minichain.Variable(SIM.send(array)) for array in arrays]
+
+
+@pytest.mark.parametrize('turned', [False, True])
+def test_an_affine_map_rounds_each_operand_once_and_so_does_its_way_back(turned, launched, bf16):
+    x, W, b, gy = normal(6, 5), normal(3, 5, seed=1), normal(3, seed=2), normal(6, 3, seed=3)
+    operands = variables(x, W, b)
+    if turned:
+        operands[1].array = SIM.xp.ascontiguousarray(operands[1].array.T).T
+    y = F.linear(*operands)
+    assert launched.count('narrow_bfloat16') == 2
+    y.grad = SIM.send(gy)
+    y.backward()
+    assert launched.count('narrow_bfloat16') == 3
+    expected = rounded(gy) @ rounded(W), rounded(gy).T @ rounded(x), gy.astype('float64').sum(0)
+    for variable, gradient in zip(operands, expected):
+        assert variable.grad.dtype == np.float32
+        np.testing.assert_allclose(variable.grad.get(), gradient, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('wanted', [(True, False), (False, True)])
+def test_gradients_of_an_affine_map_that_nobody_wants_are_not_computed(wanted, bf16):
+    operands = variables(normal(6, 5), normal(3, 5))
+    for variable, is_wanted in zip(operands, wanted):
+        variable.requires_grad = is_wanted
+    F.sum(F.linear(*operands)).backward()
+    assert [variable.grad is not None for variable in operands] == list(wanted)
+
+
+def test_scores_of_a_vocabulary_round_their_operands_once(launched, bf16):
+    x, W, b = normal(5, 8), normal(9, 8, seed=1), normal(9, seed=2)
+    t = np.array([0, 8, -1, 3, 3])
+    operands = variables(x, W, b)
+    loss = F.linear_softmax_cross_entropy(*operands, SIM.send(t))
+    loss.backward()
+    assert launched.count('narrow_bfloat16') == 3      # both operands and the bias
+    scores = rounded(x) @ rounded(W).T + b
+    e = np.exp(scores - scores.max(axis=1, keepdims=True))
+    e /= e.sum(axis=1, keepdims=True)
+    e[np.arange(5), t] -= 1
+    e *= (t >= 0)[:, None] / 4
+    for variable, gradient in zip(operands, (e @ rounded(W), e.T @ rounded(x), e.sum(axis=0))):
+        error = np.abs(variable.grad.get() - gradient).max()
+        assert 0 < error < .02 * np.abs(gradient).max()
+
+
+def test_the_way_back_knows_the_weights_of_the_way_forward(bf16):
+    operands = variables(normal(6, 5), normal(3, 5, seed=1))
+    y = F.linear(*operands)
+    operands[1].array[...] = 0.
+    F.sum(y).backward()
+    expected = np.ones((6, 3)) @ rounded(normal(3, 5, seed=1))
+    np.testing.assert_allclose(operands[0].grad.get(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_whoever_writes_to_a_weight_between_two_steps_finds_it_in_the_next(bf16):
+    """In a captured step too: no copy of a weight is kept from one step to another."""
+    layer = L.Linear(5, 3)
+    layer.to_device(SIM)
+    optimizer = optimizers.SGD(.5).setup(layer)
+
+    def update(x):
+        y = layer(x)
+        layer.cleargrads()
+        F.sum(y).backward()
+        optimizer.update()
+        return y
+    x = SIM.send(normal(6, 5))
+    run = compile_step(update, x, state=(optimizer,))
+    for step in range(6):
+        W = normal(3, 5, seed=step)
+        layer.W.array[...] = SIM.send(W)    # in place, unseen
+        layer.b.array.fill(0)
+        np.testing.assert_allclose(run(x).get(), rounded(normal(6, 5)) @ rounded(W).T,
+                                   rtol=1e-5, atol=1e-5)
+    assert run.captures == 1

@@ -69,6 +69,8 @@ CASES = {
         for out in ((), (np.zeros((4, 5), np.float32),))] + [
         ((normal(2, 4, 3), normal(2, 3, 5), False, False), None),
         ((normal(4, 3), normal(3, 0), False, False), None)],
+    'linear.operands': [((x, W), None) for x in (normal(4, 3), normal(3, 4).T)
+                        for W in (normal(5, 3), normal(5, 6)[:, ::2], normal(3, 5).T)],
     'linear.affine': [((normal(4, 3), normal(5, 3), b), None)
                       for b in (None, normal(5), normal(10)[::2])] + [
         ((normal(3, 4).T, normal(3, 5).T, normal(5)), None)],
