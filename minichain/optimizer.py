@@ -242,12 +242,12 @@ class GradientMethod(Optimizer):
         self.update_loss_scale()
 
     def _update_parameters(self):
-        groups, grouped = {}, set()
+        groups, grouped, known = {}, set(), {}
         for param in self.target.params():
             rule = param.update_rule
             # A parameter with two names is updated twice: once here, once in its group.
             is_plain = rule is not None and type(param).update is Parameter.update
-            group = rule.group(param) if is_plain and id(rule) not in grouped else None
+            group = rule.group(param, known) if is_plain and id(rule) not in grouped else None
             if group is None:
                 param.update()
             else:

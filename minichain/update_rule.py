@@ -157,11 +157,14 @@ class UpdateRule:
             else:
                 self._update(param)
 
-    def group(self, param):
+    def group(self, param, known):
         """Return what tells with which others a parameter can be updated in one go, or None.
 
         Parameters of equal answers, keys of a dict, may be given to :meth:`update_together` of one
         of their rules. Nothing is changed but that the state is made.
+
+        Args:
+            known: dict in which the rules of one update keep what they share.
         """
 
     def update_together(self, params):

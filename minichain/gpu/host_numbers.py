@@ -39,14 +39,18 @@ class HostNumbers:
         Args:
             like: array; the result is on its device, of its dtype, float32 at least.
         """
-        return self.all_on_device((compute,), like)
+        return self.all_on_device(compute, (compute,), like)
 
-    def all_on_device(self, computes, like):
-        """Return the numbers of several functions, one after another, as one array."""
+    def all_on_device(self, compute, owners, like):
+        """Return the numbers of several things, which ``compute()`` returns together, as an array.
+
+        Args:
+            owners: of each thing its own ``compute``.
+        """
         dtype, xp = np.promote_types(like.dtype, np.float32), get_array_module(like)
         if _current.tables is not None:
-            return _current.tables.part(computes, dtype, xp)
-        values = np.array([value for compute in computes for value in compute()], dtype)
+            return _current.tables.part(compute, owners, dtype, xp)
+        values = np.array(compute(), dtype)
         if not fits(self._array, values, like):
             self._array, self._values = xp.empty(len(values), dtype), np.full_like(values, np.nan)
         changed = np.flatnonzero(values != self._values)
@@ -111,24 +115,22 @@ class Tables:
     def __init__(self):
         self._parts, self._tables, self._constants, self._known = [], [], [], set()
 
-    def part(self, computes, dtype, xp):
-        """Return room for the numbers of some functions, (n,), without them."""
-        if not self._known.isdisjoint(computes):
+    def part(self, compute, owners, dtype, xp):
+        """Return room for the numbers of ``compute``, (n,), without them."""
+        if not self._known.isdisjoint(owners):
             raise DeviceError('an optimizer updates the same parameter twice within the step; '
                               'make it two steps')
-        self._known.update(computes)
-        counts = [len(compute()) for compute in computes]
+        self._known.update(owners)
+        count = len(compute())
         fitting = [table for table in self._tables
-                   if table.array.dtype == dtype and table.used + sum(counts) <= len(table.array)]
+                   if table.array.dtype == dtype and table.used + count <= len(table.array)]
         if not fitting:
-            fitting = [_Table(np.zeros(max(ROOM, sum(counts)), dtype), xp)]
+            fitting = [_Table(np.zeros(max(ROOM, count), dtype), xp)]
             self._tables += fitting
         table, = fitting[:1]
-        start = table.used
-        for compute, count in zip(computes, counts):
-            self._parts.append((compute, table, slice(table.used, table.used + count)))
-            table.used += count
-        return table.array[start:table.used]
+        self._parts.append((compute, table, slice(table.used, table.used + count)))
+        table.used += count
+        return table.array[self._parts[-1][2]]
 
     def constant(self, values, xp):
         """Return room for the contents of an array, (n,), which are brought there once."""

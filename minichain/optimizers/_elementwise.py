@@ -3,6 +3,8 @@
 On the CPU a large parameter is updated block by block, so that a formula of ten array operations
 reads and writes main memory once and not ten times; threads share the blocks.
 """
+from functools import partial
+
 import numpy as np
 
 from minichain.backend import using_device
@@ -11,6 +13,7 @@ from minichain.gpu.host_numbers import HostNumbers
 from minichain.gpu.many_arrays import ArrayTables
 from minichain.update_rule import UpdateRule
 
+FLOAT32 = np.dtype(np.float32)
 BLOCK = 1 << 17   # numbers; a float32 block and its temporaries stay in the cache
 FLUSH_EVERY = 64  # updates
 _COST = 16        # multiplications of a matrix product that take as long as a number's step
@@ -66,23 +69,39 @@ class ElementwiseRule(UpdateRule):
             of ``state_names``; numbers that it takes besides :meth:`numbers`, a tuple).
         """
 
-    def group(self, param):
+    def shared(self):
+        """Return by what, beside values of the optimizer, :meth:`numbers` and :meth:`kernels` are
+        known: rules of equal answers, keys of a dict, have the same. None: nobody else has."""
+        has_own = len(vars(self.hyperparam)) > 1     # the parent is one
+        return None if has_own else (type(self), id(self.hyperparam.parent), self.t)
+
+    def group(self, param, known):
         x, gx = param.array, param.grad
-        if type(x) is np.ndarray or x is None or gx is None or not self.enabled:
+        if (type(x) is np.ndarray or x is None or gx is None or not self.enabled
+                or 'kernels' not in vars(type(self))     # what inherits may step in another way
+                or self._hooks.pre or self._hooks.post):
             return None
-        # A class that inherits from one with kernels may step in another way.
-        kernels = self.kernels() if 'kernels' in vars(type(self)) else None
-        if (kernels is None or self._hooks.pre or self._hooks.post or x.dtype != np.float32
-                or not kernels[0].fuses(x)):
+        shared = self.shared()
+        if shared is None or shared not in known:
+            known[shared] = self.kernels()
+        kernels = known[shared]
+        if kernels is None or not kernels[0].fuses(x):
             return None
-        with using_device(param.device):
-            self._prepare_state(param)
-        arrays = [x, *self._state.values()]
-        if tuple(self._state) != self.state_names or gx.dtype != np.float32 or any(
-                type(each) is not type(gx) or each.shape != gx.shape or each.dtype != np.float32
-                or each.device != gx.device or not each.flags.c_contiguous for each in arrays):
-            return None
+        if not self._is_plain(x, gx):
+            with using_device(param.device):
+                self._prepare_state(param)
+            if not self._is_plain(x, gx):
+                return None
         return type(self), param.device, kernels
+
+    def _is_plain(self, x, gx):
+        """Return whether all arrays are as kernels expect, but for a gradient's layout."""
+        if self._state is None or tuple(self._state) != self.state_names or gx.dtype != FLOAT32:
+            return False
+        kind, shape, device = type(gx), gx.shape, gx.device
+        return all(type(each) is kind and each.dtype == FLOAT32 and each.shape == shape
+                   and each.device == device and each.flags.c_contiguous
+                   for each in (x, *self._state.values()))
 
     def update_together(self, params):
         rules, xp = [param.update_rule for param in params], params[0].xp
@@ -95,7 +114,8 @@ class ElementwiseRule(UpdateRule):
             return
         for rule in rules:
             rule.t += 1
-        numbers = self._on_device.all_on_device([rule.numbers for rule in rules], params[0].array)
+        numbers = self._on_device.all_on_device(
+            partial(numbers_of, rules), [rule.numbers for rule in rules], params[0].array)
         _, run, constants = self.kernels()
         run(work, numbers, *constants)
 
@@ -119,6 +139,17 @@ class ElementwiseRule(UpdateRule):
                     flush(state[name][part])
 
         share(work, range(0, x.size, BLOCK), _COST * x.size)
+
+
+def numbers_of(rules):
+    """Return the numbers of some rules, one after another, computed once where they are shared."""
+    known, found = {}, []
+    for rule in rules:
+        shared = rule.shared()
+        if shared is None or shared not in known:
+            known[shared] = rule.numbers()
+        found += known[shared]
+    return found
 
 
 def flush(array):

@@ -61,6 +61,10 @@ class AdamRule(ElementwiseRule):
         first = h.eta * alpha_t, 1 - h.eta * h.weight_decay_rate, 1.
         return (*first, alpha_t, h.eta, *self.bounds) if h.adabound else first
 
+    def shared(self):
+        shared = super().shared()
+        return None if shared is None else (*shared, self._first_alpha)
+
     def kernels(self):
         h = self.hyperparam
         is_plain = not h.amsgrad and not h.adabound and (h.eps == 0 or np.float32(h.eps) != 0)

@@ -65,7 +65,7 @@ def test_numbers_of_several_functions_are_one_array_and_many_changes_are_sent_at
     values, numbers = [[i + .5, i + .25] for i in range(FEW)], HostNumbers()
 
     def array():
-        return numbers.all_on_device([lambda each=each: each for each in values], x)
+        return numbers.all_on_device(lambda: [value for each in values for value in each], (), x)
     first = array()
     assert first.get().tolist() == [value for each in values for value in each]
     values[1][0] = values[2][1] = 9.
@@ -81,8 +81,10 @@ def test_numbers_of_several_functions_lie_side_by_side_in_a_table(monkeypatch):
     values = {'a': (1.,), 'b': (2., 3.), 'c': (4., 5., 6., 7.), 'd': (8., 9.)}
     computes = {name: lambda name=name: values[name] for name in values}
     with gathering() as tables:
-        parts = [HostNumbers().all_on_device([computes[name] for name in names], x)
-                 for names in ('ab', 'cd')]     # the latter are more than a table has room for
+        parts = [HostNumbers().all_on_device(
+            lambda names=names: [value for name in names for value in values[name]],
+            [computes[name] for name in names], x)
+            for names in ('ab', 'cd')]     # the latter are more than a table has room for
         with pytest.raises(DeviceError, match='twice within the step'):
             HostNumbers().on_device(computes['c'], x)
     values['d'] = 0., -1.

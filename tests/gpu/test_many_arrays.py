@@ -39,7 +39,8 @@ def launched(monkeypatch):
 def one_by_one(monkeypatch):
     """Return a function that takes a way of joining parameters away."""
     def forbid():
-        monkeypatch.setattr(_elementwise.ElementwiseRule, 'group', lambda rule, param: None)
+        monkeypatch.setattr(_elementwise.ElementwiseRule, 'group',
+                            lambda rule, param, known: None)
         monkeypatch.setattr(ArrayTables, 'of', lambda tables, rows, written: None)
     return forbid
 
