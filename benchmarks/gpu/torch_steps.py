@@ -90,7 +90,9 @@ def search(model, features, arguments, place):
         arguments: of ``search``, from ``bos`` on.
     """
     net, features = TorchCaptioner(model).to(place).eval(), torch.tensor(features, device=place)
-    return lambda: list(torch_search(net, features, *arguments))
+    # sent once: a graph cannot read the host's memory
+    *arguments, banned = *arguments[:-1], torch.tensor(arguments[-1], device=place)
+    return lambda: list(torch_search(net, features, *arguments, banned))
 
 
 def convolution(layer, arrays, backward, precision, place):
