@@ -9,16 +9,17 @@ import minichain.functions as F
 import minichain.links as L
 import models
 from minichain import Chain, ChainList, Variable, inference, no_backprop_mode, using_config
-from minichain.backend import cuda_available
 from minichain.errors import DeviceError, NotFinite
 from minichain.gpu import compile_step, convolution_channels_last
-from minichain.gpu.cuda_machine import CudaMachine
 from minichain.gpu.simulator import Simulator
 from minichain.gpu.simulator.arrays import no_waiting
 from minichain.gpu.simulator.builder import missing
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
-ON_A_GPU = pytest.mark.skipif(not cuda_available(), reason='needs a GPU and CuPy')
+# name: side of an image, layer
+NETWORKS = {'squeezenet1_1': (41, 'pool10'), 'googlenet': (224, 'pool5'),
+            'inception_v3': (75, 'pool'), 'resnet50': (33, 'pool5'), 'mobilenet_v2': (33, 'pool'),
+            'efficientnet_b0': (33, 'pool')}
 PRECISIONS = {'float32': 1e-5, 'bf16': 2e-2}    # and how far from float64, of the largest value
 SENSITIVE = {'mobilenet_v2': 8}     # rounding its weights alone moves its results by 8 to 11 %
 sim = minichain.get_device('sim')
@@ -56,12 +57,12 @@ def precision(request):
 
 @pytest.fixture
 def launched(monkeypatch):
-    names = []
-    for machine in (Simulator, CudaMachine):
-        def noted(self, kernel, *arguments, launch=machine.launch):
-            names.append(kernel.name.rpartition('_')[0])
-            launch(self, kernel, *arguments)
-        monkeypatch.setattr(machine, 'launch', noted)
+    names, launch = [], Simulator.launch
+
+    def noted(self, kernel, *arguments):
+        names.append(kernel.name.rpartition('_')[0])
+        launch(self, kernel, *arguments)
+    monkeypatch.setattr(Simulator, 'launch', noted)
     return names
 
 
@@ -79,6 +80,13 @@ def compare(code, shape, precision, model=None, generic=(), device=sim, factor=1
     return prepared
 
 
+def make(name):
+    """Return a network of NETWORKS with random weights, the layer, the shape of an image."""
+    np.random.seed(0)
+    side, layer = NETWORKS[name]
+    return with_statistics(getattr(models, name)()), layer, (1, 3, side, side)
+
+
 def with_statistics(net):
     source = np.random.RandomState(0)
     for link in net.links():
@@ -88,19 +96,14 @@ def with_statistics(net):
     return net
 
 
-@pytest.mark.parametrize('device', ['sim', pytest.param('cuda', marks=ON_A_GPU)])
-@pytest.mark.parametrize('name, side, layer', [
-    ('squeezenet1_1', 41, 'pool10'), ('googlenet', 224, 'pool5'), ('inception_v3', 75, 'pool'),
-    ('resnet50', 33, 'pool5'), ('mobilenet_v2', 33, 'pool'), ('efficientnet_b0', 33, 'pool')])
-def test_networks_of_the_house_need_no_generic_function(name, side, layer, device, precision,
-                                                        launched):
-    np.random.seed(0)
-    net, device = with_statistics(getattr(models, name)()), minichain.get_device(device)
-    x = device.send(random_array(1, 3, side, side))
-    prepared = compare(lambda x: net(x, layers=[layer])[layer], x.shape, precision, net,
-                       device=device, factor=SENSITIVE.get(name, 1))
+@pytest.mark.parametrize('name', NETWORKS)
+def test_networks_of_the_house_need_no_generic_function(name, precision, launched):
+    net, layer, shape = make(name)
+    prepared = compare(lambda x: net(x, layers=[layer])[layer], shape, precision, net,
+                       factor=SENSITIVE.get(name, 1))
     assert not prepared._graph.constants    # filters are there once, as products want them
     launched.clear()
+    x = sim.send(random_array(*shape))
     with no_waiting():
         prepared(x)
     assert launched.count('to_channels_last') == 1
