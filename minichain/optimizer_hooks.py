@@ -160,11 +160,14 @@ class GradientClipping:
         self.threshold, self._tables = threshold, ArrayTables()
 
     def __call__(self, optimizer):
-        gradients = [param.grad for param in optimizer.target.params() if _has_gradient(param)]
-        if gradients:
+        params = [param for param in optimizer.target.params() if _has_gradient(param)]
+        if not params:
+            return
+        gradients = [param.grad for param in params]
+        with backend.using_device(params[0].device):
             norm = clip(gradients[0], gradients[1:], float(self.threshold), self._tables)
-            if isinstance(norm, (np.ndarray, np.generic)) and not math.isfinite(norm):
-                self._refuse(optimizer.target, norm)
+        if isinstance(norm, (np.ndarray, np.generic)) and not math.isfinite(norm):
+            self._refuse(optimizer.target, norm)
 
     def _refuse(self, target, norm):
         paths = non_finite_gradients(target)
