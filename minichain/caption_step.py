@@ -32,8 +32,9 @@ class CaptionStep:
         input_table: multiply all words by the LSTM's input weights beforehand, which takes V 4H
             numbers of memory and saves a product at every step; not if the image is added to
             every word. None: if the table is small.
-        capture: on a GPU, let searches be replays of a CUDA graph, with a table of 1 GiB at most,
-            unless ``input_table`` is False.
+        capture: on a GPU, let searches replay a CUDA graph from the second of a size on. They take
+            weights side by side, which are further copies, and a table of 1 GiB at most, unless
+            ``input_table`` is False; products are as exact as ``config.precision`` says.
     Attributes:
         reason: why searches on a GPU run as written, None while they are captured.
     """
@@ -95,7 +96,7 @@ class CaptionStep:
             image = get_array_module(image).zeros_like(image)
         return (image, *after), log_normalize(scores, self.out_b)
 
-    def fixed(self, state, n, beam):
+    def at_fixed_addresses(self, state, n, beam):
         """Return this step at fixed addresses for searches of n images, or None.
 
         None: not on a GPU, or not in float32. Arrays of this step may be replaced, not written to.

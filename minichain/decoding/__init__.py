@@ -5,9 +5,9 @@ row in every array of ``state``, in ``words``, and in ``log_probabilities``, (ro
 end: after `max_length` words the end word is the only one allowed. A caption's probability is
 the model's own, of its words and the end word, whatever was banned or at which temperature.
 
-On a GPU beams stay there and the host looks at every fourth step. Greedy and beam search of a step
-with a method ``fixed``, as :class:`minichain.caption_step.CaptionStep`, are captured as a CUDA
-graph of one step by the second batch of a size; the graph is kept with it for the next.
+On a GPU beams stay there and the host looks at every fourth step. A step that has a method
+``at_fixed_addresses``, as :class:`minichain.caption_step.CaptionStep`, is captured together with
+that of greedy or beam search as a CUDA graph when a size comes for the second time, and replayed.
 """
 import math
 

@@ -25,14 +25,16 @@ def search_captured(step, state, n, bos, eos, max_length, beam, n_best, length_p
     """Search as :func:`~minichain.decoding.device_search.search_on_device` does.
 
     Args:
-        step: a function (state, words), which may have a method ``fixed(state, n, beam)``, as
-            :class:`minichain.caption_step.CaptionStep`, and an attribute ``reason``: why searches
-            run as written, None while they are captured.
+        step: a function (state, words). If it has a method ``at_fixed_addresses(state, n, beam)``,
+            as :class:`minichain.caption_step.CaptionStep`, that returns None, or an object with
+            ``begin``, ``read``, ``scores``, ``columns`` and ``searches``, as
+            :class:`minichain.fixed_caption_step.FixedCaptionStep`. Then the step has an attribute
+            ``reason``, too: why searches run as written, None while they are captured.
         others: as of decoding.beam_search.
     Returns:
         list of lists of Hypothesis, or None: the step is not of that kind.
     """
-    fixed = step.fixed(state, n, beam) if hasattr(step, 'fixed') else None
+    fixed = getattr(step, 'at_fixed_addresses', lambda *_: None)(state, n, beam)
     if fixed is None:
         return None
     expect_ids(fixed.columns, eos, banned)
@@ -52,7 +54,7 @@ class StepwiseSearch:
     """The arrays of a search, and the graph of one of its steps.
 
     Args:
-        fixed: what ``step.fixed`` returned. n, beam: for which it was asked.
+        fixed: what ``step.at_fixed_addresses`` returned. n, beam: for which it was asked.
         max_length, bos, eos, banned: as of decoding.beam_search.
         recorder: of :mod:`minichain.gpu.recorders`, whose stream is the current one.
     """
@@ -62,7 +64,7 @@ class StepwiseSearch:
         self._beams = Beams(get_array_module(fixed.scores), n, beam, max_length + 1, fixed.columns,
                             bos, eos, banned)
         self._seen = recorder.host_array(self._beams.history.shape, 'int32')
-        self._pool, self._graph, self._searches = recorder.pool('decoding'), None, 0
+        self._graph, self._pool, self._searches = None, None, 0
 
     def run(self, step, state, found, hopeful):
         """Search: ``found`` takes over what is found; ``hopeful()`` says whether to go on."""
@@ -101,6 +103,7 @@ class StepwiseSearch:
         beams.advance(self._fixed.scores, self._beam, normalize=True)
 
     def _capture(self, step):
+        self._pool = self._recorder.pool('decoding')
         try:
             self._graph, _ = self._recorder.record(self._pool, lambda: None, self._step)
         except Exception as error:

@@ -11,6 +11,7 @@ from minichain.decoding import captured_search
 from minichain.errors import InvalidArgument, InvalidType, NotFinite
 from minichain.fixed_caption_step import FixedCaptionStep
 from minichain.gpu.recorders import SimulatedRecorder
+from minichain.gpu.simulator import simulation
 from minichain.gpu.simulator.builder import missing
 from models.caption_generator import INJECT, CaptionGenerator
 
@@ -117,7 +118,7 @@ def test_a_step_is_two_launches_a_layer_and_two_of_the_search(n_layers):
     step, state = captioner.step(), captioner.model.start(SIM.send(features(2)))
     for _ in range(2):
         decoding.beam_search(step, state, 2, BOS, EOS, 5, 4)
-    search, = step.fixed(state, 2, 4).searches.values()
+    search, = step.at_fixed_addresses(state, 2, 4).searches.values()
     assert len(search._graph) == 2 * n_layers + 2
 
 
@@ -257,7 +258,7 @@ def test_without_kernels_and_on_the_cpu_there_is_no_capture(captures):
         found = captioner.captured(captioner.step(), x, 5, 3)
     assert_alike(found, captioner.search_on_cpu(x, 5, 3))
     step = captioner.on_cpu.prepare_step()
-    assert step.fixed(captioner.on_cpu.start(x), 2, 3) is None and not captures
+    assert step.at_fixed_addresses(captioner.on_cpu.start(x), 2, 3) is None and not captures
 
 
 @pytest.mark.parametrize('change', [lambda state: state[:-1], lambda state: state[1:],
@@ -265,8 +266,8 @@ def test_without_kernels_and_on_the_cpu_there_is_no_capture(captures):
 def test_a_state_of_another_model_is_not_taken(change):
     captioner = Captioner('state')
     state = captioner.model.start(SIM.send(features(2)))
-    step = captioner.step()
-    assert step.fixed(state, 2, 3) is not None and step.fixed(change(state), 2, 3) is None
+    fixed = captioner.step().at_fixed_addresses
+    assert fixed(state, 2, 3) is not None and fixed(change(state), 2, 3) is None
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf])
@@ -292,6 +293,14 @@ def test_ids_that_are_no_words_are_refused(ids):
     captioner = Captioner()
     with pytest.raises(InvalidArgument, match=f'below {V}'):
         captioner.search(captioner.step(), features(2), 3, 2, **ids)
+
+
+@pytest.mark.parametrize('order', ['reverse', 'random'])
+def test_no_order_of_threads_changes_anything(order):
+    captioner, x = Captioner('every', 2, ends=1.), features(3)
+    with simulation(order, seed=1):
+        found = captioner.captured(captioner.step(), x, 5, 3, 2)
+    assert found == captioner.search(captioner.step(capture=False), x, 5, 3, 2)
 
 
 def test_threads_take_turns(captures):
