@@ -98,6 +98,29 @@ def test_whole_steps_with_schedules_clipping_and_dropout_are_captured(make):
     np.testing.assert_allclose(weights[1], weights[0], rtol=1e-6, atol=1e-7)
 
 
+def test_numbers_of_a_step_do_not_lie_where_it_had_something_else_before():
+    cupy, random, weights = import_cupy(), np.random.default_rng(5), []
+    batches = [tuple(random.normal(size=(2, 32, 64)).astype('f4')) for _ in range(8)]
+    for captured in (False, True):
+        model, _, gradients = network()
+        optimizer = optimizers.Adam(.01).setup(model)
+        optimizer.add_hook(optimizer_hooks.GradientClipping(.05))
+
+        def update(batch, gradients=gradients, optimizer=optimizer):
+            for size in (64, 128, 256, 1024, 4096, 16384):      # and lets go of them
+                cupy.full(size, np.nan, 'f4')
+            loss = gradients(batch)
+            optimizer.update()
+            return loss
+        step = compile_step(update, batches[0], state=(optimizer,)) if captured else (
+            lambda batch, update=update: update(Transfer().send(batch)))
+        for batch in batches:
+            step(batch)
+        weights.append(model.W.array.get())
+    assert step.captures == 1 and np.isfinite(weights[1]).all()
+    np.testing.assert_allclose(weights[1], weights[0], rtol=1e-5)
+
+
 def test_the_debug_comparison_finds_nothing_to_tell():
     model, optimizer, gradients = network()
     batch = tuple(np.random.default_rng(3).normal(size=(2, 8, 64)).astype('f4'))
