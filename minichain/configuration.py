@@ -12,7 +12,8 @@ import numpy as np
 
 from minichain.errors import InvalidArgument
 
-_CHOICES = {'precision': ('float32', 'tf32', 'bf16'), 'kernels': ('fused', 'generic')}
+_CHOICES = {'precision': ('float32', 'tf32', 'bf16'), 'kernels': ('fused', 'generic'),
+            'persistent_lstm': ('auto', 'never', 'always')}
 
 
 class LocalConfig(threading.local):
@@ -34,6 +35,8 @@ class LocalConfig(threading.local):
         deterministic: on a GPU, two runs agree in every bit, at some cost.
         use_cudnn: on a GPU, 'auto' takes cuDNN for convolutions that it does faster, where it is
             installed; 'always' takes it for all that it can; 'never' does not.
+        persistent_lstm: on a GPU, 'auto' runs all steps of an LSTM in one launch where that is
+            faster, 'always' where it is possible, 'never' does not.
         keep_graph_on_report: ``report`` keeps Variables with their graphs.
     """
 
@@ -48,6 +51,7 @@ class LocalConfig(threading.local):
     kernels = os.environ.get('MINICHAIN_KERNELS', 'fused')
     deterministic = False
     use_cudnn = 'auto'
+    persistent_lstm = 'auto'
     keep_graph_on_report = False
     cudnn_deterministic = False   # Chainer's: as deterministic, for what cuDNN computes alone
     # Chainer's switches that scripts set and that have no effect on this ground.

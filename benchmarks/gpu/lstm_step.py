@@ -1,11 +1,14 @@
 """What does an LSTM over sequences cost on a device, forward and backward?"""
+import functools
+
 import numpy as np
 
 from benchmarks import lstm_step
 from benchmarks.gpu.peers import FORMS, forms, missing, place_of
-from benchmarks.gpu.rows import CAPTURED, Case, add_case, captured, make_table
+from benchmarks.gpu.rows import CAPTURED, LAUNCHES, Case, add_case, captured, make_table
 from benchmarks.variants import PLAIN
 from minichain import links as L
+from minichain.configuration import using_config
 
 CELLS = 'LSTMCell'
 PEERS = *FORMS, CELLS
@@ -21,7 +24,7 @@ def make_case(units, n, precision, options, bench):
         lstm = L.StatelessLSTM(units, units)
         return lstm, *np.random.standard_normal((2, STEPS * n, units)).astype('float32')
 
-    def ours(dtype='float32', graph=False):
+    def ours(launches='auto', graph=False, dtype='float32'):
         lstm, x, weights = draw()
         for parameter in lstm.params():
             parameter.array = parameter.array.astype(dtype)
@@ -29,9 +32,14 @@ def make_case(units, n, precision, options, bench):
         x, weights = (bench.device.send(array.astype(dtype)) for array in (x, weights))
 
         def update(batch):
-            return lstm_step.ours(lstm, *batch, [n] * STEPS)()
+            with using_config('persistent_lstm', launches):
+                return lstm_step.ours(lstm, *batch, [n] * STEPS)()
         return captured(update, (x, weights), (lstm,))() if graph else (
             lambda: update((x, weights)))
+    ways = {PLAIN: ours, CAPTURED: functools.partial(ours, graph=True)}
+    for way, launches in LAUNCHES.items():
+        ways[way] = functools.partial(ours, launches)
+        ways[f'{way}, {CAPTURED}'] = functools.partial(ours, launches, graph=True)
     place, reason = place_of(options.device)
     if reason:
         peers = missing(reason, PEERS, options)
@@ -47,8 +55,8 @@ def make_case(units, n, precision, options, bench):
     # inputs, gates, cells, outputs and their gradients; weights and their gradients
     moved = rows * units * (size * 4 * 5 + 4 * 8) + 8 * units ** 2 * (size * 2 + 4)
     return Case(f'{n} sequences', f'i{units} h{units} T{STEPS}', precision,
-                {PLAIN: ours, CAPTURED: lambda: ours(graph=True), **peers},
-                lambda: ours('float64')(), [(6 * rows * 8 * units ** 2, moved)])
+                {**ways, **peers}, lambda: ours(dtype='float64')(),
+                [(6 * rows * 8 * units ** 2, moved)])
 
 
 def run(options, bench):

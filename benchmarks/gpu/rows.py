@@ -17,7 +17,10 @@ from minichain.configuration import using_config
 from minichain.gpu.capture import compile_step
 
 CAPTURED, PREPARED_CAPTURED = 'captured', 'prepared, captured'
-WAYS = PLAIN, CAPTURED, PREPARED, PREPARED_CAPTURED     # of minichain; each has a row
+# Ways to launch an LSTM, whichever would be chosen, and config.persistent_lstm for them.
+LAUNCHES = {'step by step': 'never', 'in one launch': 'always'}
+WAYS = (PLAIN, CAPTURED, PREPARED, PREPARED_CAPTURED,       # of minichain; each has a row
+        *LAUNCHES, *(f'{way}, {CAPTURED}' for way in LAUNCHES))
 # Largest difference of a result from float64, as a part of its array's largest value.
 TOLERANCE = {'float32': 1e-3, 'tf32': 1e-2, 'bf16': 6e-2}
 SHARE = .75, .9             # of the roofline, where that is what is judged: the bar, a stretch

@@ -29,8 +29,8 @@ from minichain.gpu.host_numbers import gathering
 from minichain.gpu.recorders import recorder_for
 
 WARM_UPS = 2    # kernels are compiled, algorithms chosen, the optimizer's state made
-SWITCHES = ('precision', 'deterministic', 'kernels', 'use_cudnn', 'cudnn_deterministic', 'train',
-            'enable_backprop', 'dtype')
+SWITCHES = ('precision', 'deterministic', 'kernels', 'use_cudnn', 'cudnn_deterministic',
+            'persistent_lstm', 'train', 'enable_backprop', 'dtype')
 OWN = (__name__, 'minichain.gpu.recorders', 'minichain.gpu.simulator')
 FOREIGN = ('cupy', 'cupyx', 'cupy_backends', 'numpy', 'contextlib')   # no place to look for a bug
 

@@ -4,13 +4,14 @@ import functools
 from minichain.backend import import_cupy
 from minichain.errors import DeviceError
 from minichain.gpu.libraries import is_capturing
+from minichain.gpu.recorders import CudaRecorder
 from minichain.gpu.remembered import Remembered
 from minichain.gpu.sources import cache_folder
 
 TRIALS = 3   # that are timed, after one that is not
 
 
-def run(key, ways):
+def run(key, ways, clock=None):
     """Run the way that was the fastest when this kind of work was first met.
 
     While a graph is captured nothing can be timed: what is not yet known runs the first way.
@@ -19,12 +20,13 @@ def run(key, ways):
         key: text, everything on which it may depend which way is the fastest, but for the GPU.
         ways: functions without arguments, each of which does the whole work, and may do it again.
             The first must be able to; the others may raise DeviceError.
+        clock: says how long a way takes; None: :func:`milliseconds`.
     """
     key = f'{name_of(import_cupy().cuda.runtime.getDevice())} {key}'
     choice = remembered().get(key)
     known = choice is not None and len(choice) == 1 and 0 <= choice[0] < len(ways)
     if not known and not is_capturing():
-        times = [milliseconds(way) for way in ways]
+        times = [(clock or milliseconds)(way) for way in ways]
         choice, known = [times.index(min(times))], True
         remembered().put(key, choice)
     ways[choice[0] if known else 0]()
@@ -50,6 +52,27 @@ def milliseconds(way):
         return float('inf')
     end.synchronize()
     return cuda.get_elapsed_time(start, end) / TRIALS
+
+
+def milliseconds_of_replay(way):
+    """Return how long a way takes on the GPU when it is a captured graph; infinity if it cannot.
+
+    So the time is not that of the host, which may need longer to launch many kernels than they
+    take. If the way with fewer launches is the faster one here, then as written all the more.
+    """
+    recorder = _recorder(import_cupy().cuda.runtime.getDevice())
+    with recorder.using_stream():
+        try:
+            way()   # kernels are compiled, algorithms are chosen, the stream gets its workspace
+            graph, _ = recorder.record(recorder.pool('a trial'), lambda: None, way)
+        except Exception:   # whatever a library says to it
+            return float('inf')
+        return milliseconds(lambda: recorder.replay(graph))
+
+
+@functools.cache
+def _recorder(number):
+    return CudaRecorder(import_cupy().cuda.Device(number))
 
 
 @functools.cache

@@ -1,14 +1,23 @@
-"""The recurrent half of an LSTM over packed sequences: a matrix product and a kernel a step.
+"""The recurrent half of an LSTM over packed sequences, in one of two ways.
 
-What is computed, and in which order rows lie, is said in functions/lstm_sequence.py.
+Either a matrix product and a kernel a step, or one launch for all steps (persistent_lstm.py);
+``config.persistent_lstm`` and ``fastest.py`` decide. What is computed, and in which order rows
+lie, is said in functions/lstm_sequence.py.
 """
 import functools
 
+import numpy as np
+
 from minichain.backend import get_array_module
-from minichain.gpu.casts import as_float32, as_stored
+from minichain.configuration import config
+from minichain.gpu import cublaslt, fastest
+from minichain.gpu.casts import as_float32, as_stored, narrow, storage_dtype
 from minichain.gpu.gemm import gemm
+from minichain.gpu.launcher import machine_of
 from minichain.gpu.lstm import lstm_backward, lstm_forward
+from minichain.gpu.persistent_lstm import forward_units, persistent_lstm_forward, write_starts
 from minichain.gpu.precision import is_bfloat16
+from minichain.gpu.simulator import Simulator
 
 
 def run_steps(x, W, h0, c0, steps):
@@ -20,20 +29,73 @@ def run_steps(x, W, h0, c0, steps):
         x: (rows, 4H). W: (4H, H). h0, c0: (N, H). All float32.
         steps: (first row, end row, number of rows) of every step.
     """
-    xp = get_array_module(x)
-    W, h0 = as_stored(W), as_stored(h0)
-    gates = as_stored(x) if is_bfloat16(W.dtype) else x.copy()   # which are written to
-    hs, cells = (xp.empty((len(x), h0.shape[1]), each.dtype) for each in (gates, c0))
+    xp, H = get_array_module(x), h0.shape[1]
+    gates = xp.empty(x.shape, storage_dtype())
+    hs, cells = xp.empty((len(x), H), gates.dtype), xp.empty((len(x), H), c0.dtype)
     h, c = h0.copy(), c0.copy()   # the last states
-    h_before, c_before = h, c
+    c0 = xp.ascontiguousarray(c0)
+    arrays = xp.ascontiguousarray(x), as_stored(W), as_stored(h0), c0, gates, cells, hs, h, c
+    run_fastest('forward', gates, steps, lambda: step_by_step(*arrays, steps),
+                lambda units: in_one_launch(*arrays, steps, units), forward_units)
+    back = functools.partial(gradients, gates, cells, steps)
+    return as_float32(hs), h, c, back
+
+
+def run_fastest(what, gates, steps, by_steps, at_once, units_of_block):
+    """Call one of two functions that do the same.
+
+    Which one is the faster is tried once for lengths and numbers of sequences that are about the
+    same. Results of both repeat from run to run, but in the last digits they differ from each
+    other, and a clock may choose differently tomorrow: so under ``config.deterministic`` steps are
+    launched one by one, and in the simulator, whose clock says nothing.
+
+    Args:
+        what: name of the work. gates: array (rows, 4H). steps: as of :func:`run_steps`.
+        by_steps, at_once: the functions; the second takes how many units a block is to own.
+        units_of_block: says so, given H and ``gates``; None where it cannot be done at once.
+    """
+    H, way = gates.shape[1] // 4, config.persistent_lstm
+    if way == 'auto' and (config.deterministic or isinstance(machine_of(gates), Simulator)):
+        way = 'never'
+    units = None if way == 'never' else units_of_block(H, gates)
+    if units is None:
+        by_steps()
+    elif way == 'always':
+        at_once(units)
+    else:
+        about = [1 << (n - 1).bit_length() for n in (len(steps), -(-len(gates) // len(steps)))]
+        fastest.run(f'LSTM {what} of {H} units, {about[0]} steps of {about[1]}, {gates.dtype} '
+                    f'{config.precision} cublasLt {cublaslt.version()}',
+                    (by_steps, functools.partial(at_once, units)), fastest.milliseconds_of_replay)
+
+
+def in_one_launch(x, W, h0, c0, gates, cells, hs, h, c, steps, units):
+    """Fill the arrays of :func:`~minichain.gpu.persistent_lstm.persistent_lstm_forward`."""
+    starts, barrier = starts_of(steps, x)
+    persistent_lstm_forward(x, W, h0, c0, gates, cells, hs, h, c, starts, barrier, units)
+
+
+def starts_of(steps, like):
+    """Return where steps begin, and a barrier, on the device of an array."""
+    xp = get_array_module(like)
+    starts, barrier = xp.empty(len(steps) + 1, np.int32), xp.empty(1, np.uint32)
+    write_starts(steps, starts, barrier)
+    return starts, barrier
+
+
+def step_by_step(x, W, h0, c0, gates, cells, hs, h, c, steps):
+    """Fill the same arrays by a matrix product and a kernel a step."""
+    if is_bfloat16(gates.dtype):
+        narrow(x, gates)
+    else:
+        gates[...] = x
+    h_before, c_before = h0, c0
     for (start, end, n), still in zip(steps, rows_after(steps)):
         gemm(h_before[:n], W, gates[start:end], trans_b=True, beta=1)
         lstm_forward(gates[start:end], c_before[:n], cells[start:end], hs[start:end])
         h_before, c_before = hs[start:end], cells[start:end]
         if still < n:   # sequences that end here
-            h[still:n], c[still:n] = h_before[still:], c_before[still:]
-    back = functools.partial(gradients, gates, cells, steps)
-    return as_float32(hs), as_float32(h), c, back
+            h[still:n], c[still:n] = as_float32(h_before[still:]), c_before[still:]
 
 
 def gradients(gates, cells, steps, x, W, h0, c0, hs, grads, indexes):

@@ -1,0 +1,65 @@
+"""Kernels of persistent_lstm.cu: the steps of an LSTM one after another, in float64."""
+import numpy as np
+
+from minichain.gpu.persistent_lstm import persistent_lstm_forward, write_starts
+from tests.gpu.cases.lstm import blocks, sigmoid
+from tests.gpu.registry import reference
+
+# units of a block, H, N, then the sizes of steps. Blocks that share no work and some that have
+# less than others; widths under, at and over a stretch of 16, whole packs of 4 and not; one
+# sequence, one unit, one step; rows that never run; more rows than a block has threads for.
+SIZES = [(2, 5, 3, 3, 2, 1), (1, 1, 1, 1), (1, 1, 4, 3, 3, 1, 1), (4, 16, 5, 5, 5, 4, 1),
+         (3, 7, 2, 2, 2, 2, 2, 2), (8, 20, 2, 1), (5, 36, 37, 37, 20, 19, 4, 3),
+         (16, 33, 70, 66, 64, 1), (4, 12, 1, 1, 1, 1)]
+
+
+def starts_of(sizes):
+    return np.array([0, *np.cumsum(sizes)], np.int32)
+
+
+@reference('persistent_lstm_starts', write_starts, [(2, 1), (1,), (*range(40, 3, -1),), (3,) * 15,
+                                                    (3,) * 16], registers=32, dtypes=('',))
+def starts(random, store, *sizes):
+    ends = np.cumsum(sizes).tolist()
+    steps = [(end - size, end, size) for end, size in zip(ends, sizes)]
+    arguments = {'steps': steps, 'starts': np.full(len(sizes) + 1, -1, np.int32),
+                 'barrier': np.full(1, 7, np.uint32)}
+    return arguments, {'starts': starts_of(sizes), 'barrier': np.zeros(1, np.uint32)}
+
+
+def operands(random, store, width, rows, sizes):
+    """Return inputs of gates, weights and first states, with sums of about 1."""
+    x = random.standard_normal((sum(sizes), 4 * width)).astype(np.float32)
+    W = store(random.standard_normal((4 * width, width)) / width ** .5)
+    h0, c0 = random.standard_normal((2, rows, width)).astype(np.float32)
+    return x, W, store(h0), c0
+
+
+def forward_pass(x, W, h0, c0, sizes, store):
+    """Return gates, cells, outputs and the last states; outputs are rounded as they are stored."""
+    h, c = h0.astype(np.float64), c0.astype(np.float64)
+    gates, cells, hs, end = [], [], [], 0
+    for size in sizes:
+        start, end = end, end + size
+        i, f, o, a = blocks(x[start:end] + h[:size] @ W.astype(np.float64).T)
+        i, f, o, a = sigmoid(i), sigmoid(f), sigmoid(o), np.tanh(a)
+        c[:size] = c[:size] * f + i * a
+        h[:size] = store(o * np.tanh(c[:size]))
+        gates.append(np.concatenate((i, f, o, a), axis=1))
+        cells.append(c[:size].copy())
+        hs.append(h[:size].copy())
+    return np.concatenate(gates), np.concatenate(cells), np.concatenate(hs), h, c
+
+
+@reference('persistent_lstm_forward', persistent_lstm_forward, SIZES, registers=144,
+           tolerance={'bfloat16': 2 ** -7})   # a rounded output differs, and what follows with it
+def forward(random, store, units, width, rows, *sizes):
+    x, W, h0, c0 = operands(random, store, width, rows, sizes)
+    gates, cells, hs, h, c = forward_pass(x, W, h0, c0, sizes, store)
+    last = h0.astype(np.float32), c0.copy()   # of rows that never run, which are not written
+    arguments = {
+        'x': x, 'W': W, 'h0': h0, 'c0': c0, 'gates': store(np.full(x.shape, np.nan)),
+        'cells': np.full(cells.shape, np.nan, np.float32),
+        'hs': store(np.full(cells.shape, np.nan)), 'h': last[0], 'c': last[1],
+        'starts': starts_of(sizes), 'barrier': np.zeros(1, np.uint32), 'units': units}
+    return arguments, {'gates': gates, 'cells': cells, 'hs': hs, 'h': h, 'c': c}
