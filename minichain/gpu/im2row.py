@@ -3,6 +3,8 @@
 from minichain.gpu.grids import flat
 from minichain.gpu.launcher import kernel, storage
 
+AT_ONCE = 4     # rows of a thread
+
 
 def row_width(count, itemsize):
     """Return how many numbers a row has for ``count`` of them: whole 16 bytes."""
@@ -26,4 +28,4 @@ def im2row(x, rows, windows, first=0, begin=0, channels=None):
     kernel(f'im2row_{storage(x)}')(
         x, rows, first, count, packs, C, begin, C - begin if channels is None else channels,
         *windows.size, *windows.out, *windows.ksize, *windows.stride, *windows.pad,
-        *windows.dilate, **flat(count * packs))
+        *windows.dilate, **flat(-(-count // AT_ONCE) * packs))
