@@ -55,19 +55,20 @@ class Filters:
         return '_'.join(['relu'] * self.relu + ['bias'] * (self.b is not None)) or None
 
 
-def convolve(x, filters, y, first=0):
+def convolve(x, filters, y, first=0, begin=0):
     """Fill O channels of results, from ``first`` on.
 
     Args:
-        x: images, (N, H, W, C), float32 or bfloat16.
+        x: images, (N, H, W, at least begin + C), float32 or bfloat16.
         filters: :class:`Filters`.
         y: (N, OH, OW, at least first + O), of the dtype of x.
+        begin: the first of the C channels of x that filters see.
     """
-    by_products = functools.partial(_by_products, x, filters, y, first)
+    by_products = functools.partial(_by_products, x, filters, y, first, begin)
     if not cudnn_serves(x, filters.windows):
         by_products()
         return
-    by_cudnn = functools.partial(_by_cudnn, x, filters, y, first)
+    by_cudnn = functools.partial(_by_cudnn, x, filters, y, first, begin)
     if config.use_cudnn == 'always':
         by_cudnn()
         return
@@ -78,22 +79,23 @@ def convolve(x, filters, y, first=0):
     fastest.run(key, (by_products, by_cudnn))
 
 
-def _by_cudnn(x, filters, y, first):
+def _by_cudnn(x, filters, y, first, begin):
     windows, (W, b) = filters.windows, filters.for_cudnn
+    x = x[..., begin:begin + filters.groups * W.shape[3]]
     how = cudnn_convolution.Convolution(windows.stride, windows.pad, windows.dilate,
                                         filters.groups)
     cudnn_convolution.convolution_forward(x, W, y[..., first:first + len(W)], how, b=b,
                                           relu=filters.relu, layout='NHWC')
 
 
-def _by_products(x, filters, y, first):
+def _by_products(x, filters, y, first, begin):
     channels, each = filters.shape[3], filters.matrices.shape[1]
     pixels = y.reshape(-1, y.shape[3])
     for group, W in enumerate(filters.matrices):
-        begin = first + group * each
-        out = pixels[:, begin:begin + each]
-        b = None if filters.b is None else filters.b[group * each:(group + 1) * each]
-        for rows, part in _rows(x, filters, group * channels):
+        start = group * each
+        out = pixels[:, first + start:first + start + each]
+        b = None if filters.b is None else filters.b[start:start + each]
+        for rows, part in _rows(x, filters, begin + group * channels):
             gemm(rows, W, out[part], trans_b=True, epilogue=filters.epilogue, bias=b)
 
 

@@ -58,7 +58,7 @@ def _linear(step, graph, images, dtype):
 
 
 def _product(filters):
-    return lambda y, first, x: convolve(x, filters, y, first)
+    return lambda y, first, x, begin=0: convolve(x, filters, y, first, begin)
 
 
 def _depthwise(W, b, windows, dtype, relu):
@@ -71,7 +71,9 @@ def _maximum(step, graph, images, dtype):
     windows, relu = step.function.windows, step.relu
     if len(windows.size) != 2 or windows.dilate != (1, 1):
         return None
-    return lambda y, first, x: max_pooling_channels_last(x, y, *windows[1:4], first, relu)
+    C = graph.examples[images[0]].shape[1]
+    return lambda y, first, x, begin=0: max_pooling_channels_last(
+        x, y, *windows[1:4], first, relu, begin, C)
 
 
 def _mean(step, graph, images, dtype):
@@ -81,7 +83,9 @@ def _mean(step, graph, images, dtype):
     counts = counts_padding(windows, divisor)
     if counts is None:
         return None
-    return lambda y, first, x: mean_pooling_channels_last(x, y, *windows[1:4], first, counts, relu)
+    C = graph.examples[images[0]].shape[1]
+    return lambda y, first, x, begin=0: mean_pooling_channels_last(
+        x, y, *windows[1:4], first, relu, begin, C, counts)
 
 
 def _mean_of_all(step, graph, images, dtype):
@@ -89,7 +93,8 @@ def _mean_of_all(step, graph, images, dtype):
     if len(shape) != 4 or sorted(axes) != [2, 3]:
         return None
     how = shape[2:], (1, 1), (0, 0)
-    return lambda y, first, x: mean_pooling_channels_last(x, y, *how, first, relu=relu)
+    return lambda y, first, x, begin=0: mean_pooling_channels_last(
+        x, y, *how, first, relu, begin, shape[1])
 
 
 def _normalization(step, graph, images, dtype):

@@ -1,6 +1,6 @@
-// Pooling of images with channels last, forward: (N, H, W, C) -> channels `first`, ... of results
-// (N, OH, OW, width), so that pooling beside convolutions leaves its part where all are joined.
-// See pooling.cu for what is computed, and the gradients.
+// Pooling of images with channels last, forward: C channels of (N, H, W, `x_width`), from `begin` on,
+// to those of (N, OH, OW, `width`) from `first` on, so that pooling beside convolutions finds and
+// leaves its part where others have theirs. See pooling.cu for what is computed, and the gradients.
 //
 // A thread takes 16 bytes of neighbouring channels where they are aligned.
 #include "windows.cuh"
@@ -35,19 +35,19 @@ struct Mean {
 
 // `cuts`: ReLU follows.
 template <typename Operation, int WIDTH, typename T>
-__device__ void pool(const T *x, T *y, int N, int C, int width, int first, Axis v, Axis h,
-                     int counts_padding, int cuts) {
+__device__ void pool(const T *x, T *y, int N, int C, int x_width, int begin, int width, int first,
+                     Axis v, Axis h, int counts_padding, int cuts) {
     int packs = C / WIDTH;
     FOR_PLANES(line, N * v.out) FOR_PLACES(i, h.out * packs) {
         int column = i / packs, row = line % v.out, channel = i % packs * WIDTH;
         Range rows = seen(v, row, 0), columns = seen(h, column, 0);
-        const T *image = x + (long long)(line / v.out) * v.size * h.size * C + channel;
+        const T *image = x + (long long)(line / v.out) * v.size * h.size * x_width + begin + channel;
         float found[WIDTH];
         for (int k = 0; k < WIDTH; k++) found[k] = Operation::neutral();
         for (int iy = rows.begin; iy < rows.end; iy++)
             for (int ix = columns.begin; ix < columns.end; ix++) {
                 Pack<T, WIDTH> pack = load_pack<WIDTH>(
-                    image + ((long long)iy * h.size + ix) * C);
+                    image + ((long long)iy * h.size + ix) * x_width);
                 for (int k = 0; k < WIDTH; k++)
                     found[k] = Operation::of(found[k], to_float(pack.at[k]));
             }
@@ -60,40 +60,46 @@ __device__ void pool(const T *x, T *y, int N, int C, int width, int first, Axis 
 }
 
 template <typename Operation, typename T>
-__device__ void pool(const T *x, T *y, int N, int C, int width, int first, Axis v, Axis h,
-                     int counts_padding, int cuts) {
+__device__ void pool(const T *x, T *y, int N, int C, int x_width, int begin, int width, int first,
+                     Axis v, Axis h, int counts_padding, int cuts) {
     constexpr int WIDTH = full_width<T>();
-    if (rows_are_aligned(x, C) && rows_are_aligned(y + first, width))
-        pool<Operation, WIDTH>(x, y, N, C, width, first, v, h, counts_padding, cuts);
+    if (C % WIDTH == 0 && rows_are_aligned(x + begin, x_width) &&
+        rows_are_aligned(y + first, width))
+        pool<Operation, WIDTH>(x, y, N, C, x_width, begin, width, first, v, h, counts_padding,
+                               cuts);
     else
-        pool<Operation, 1>(x, y, N, C, width, first, v, h, counts_padding, cuts);
+        pool<Operation, 1>(x, y, N, C, x_width, begin, width, first, v, h, counts_padding, cuts);
 }
 
 // The kernels: image H W, windows OH OW, of kh kw at strides sy sx, padding py px.
 extern "C" __global__ void max_pooling_channels_last_float32(
-    const float *x, float *y, int N, int C, int width, int first, int H, int W, int OH, int OW,
-    int kh, int kw, int sy, int sx, int py, int px, int counts_padding, int cuts) {
-    pool<Largest>(x, y, N, C, width, first, Axis{H, OH, kh, sy, py, 1},
-                  Axis{W, OW, kw, sx, px, 1}, counts_padding, cuts);
+    const float *x, float *y, int N, int C, int x_width, int begin, int width, int first,
+    int H, int W, int OH, int OW, int kh, int kw, int sy, int sx, int py, int px,
+    int counts_padding, int cuts) {
+    pool<Largest>(x, y, N, C, x_width, begin, width, first, Axis{H, OH, kh, sy, py, 1},
+                 Axis{W, OW, kw, sx, px, 1}, counts_padding, cuts);
 }
 
 extern "C" __global__ void max_pooling_channels_last_bfloat16(
-    const bfloat16 *x, bfloat16 *y, int N, int C, int width, int first, int H, int W, int OH,
-    int OW, int kh, int kw, int sy, int sx, int py, int px, int counts_padding, int cuts) {
-    pool<Largest>(x, y, N, C, width, first, Axis{H, OH, kh, sy, py, 1},
-                  Axis{W, OW, kw, sx, px, 1}, counts_padding, cuts);
+    const bfloat16 *x, bfloat16 *y, int N, int C, int x_width, int begin, int width, int first,
+    int H, int W, int OH, int OW, int kh, int kw, int sy, int sx, int py, int px,
+    int counts_padding, int cuts) {
+    pool<Largest>(x, y, N, C, x_width, begin, width, first, Axis{H, OH, kh, sy, py, 1},
+                 Axis{W, OW, kw, sx, px, 1}, counts_padding, cuts);
 }
 
 extern "C" __global__ void mean_pooling_channels_last_float32(
-    const float *x, float *y, int N, int C, int width, int first, int H, int W, int OH, int OW,
-    int kh, int kw, int sy, int sx, int py, int px, int counts_padding, int cuts) {
-    pool<Mean>(x, y, N, C, width, first, Axis{H, OH, kh, sy, py, 1}, Axis{W, OW, kw, sx, px, 1},
-               counts_padding, cuts);
+    const float *x, float *y, int N, int C, int x_width, int begin, int width, int first,
+    int H, int W, int OH, int OW, int kh, int kw, int sy, int sx, int py, int px,
+    int counts_padding, int cuts) {
+    pool<Mean>(x, y, N, C, x_width, begin, width, first, Axis{H, OH, kh, sy, py, 1},
+              Axis{W, OW, kw, sx, px, 1}, counts_padding, cuts);
 }
 
 extern "C" __global__ void mean_pooling_channels_last_bfloat16(
-    const bfloat16 *x, bfloat16 *y, int N, int C, int width, int first, int H, int W, int OH,
-    int OW, int kh, int kw, int sy, int sx, int py, int px, int counts_padding, int cuts) {
-    pool<Mean>(x, y, N, C, width, first, Axis{H, OH, kh, sy, py, 1}, Axis{W, OW, kw, sx, px, 1},
-               counts_padding, cuts);
+    const bfloat16 *x, bfloat16 *y, int N, int C, int x_width, int begin, int width, int first,
+    int H, int W, int OH, int OW, int kh, int kw, int sy, int sx, int py, int px,
+    int counts_padding, int cuts) {
+    pool<Mean>(x, y, N, C, x_width, begin, width, first, Axis{H, OH, kh, sy, py, 1},
+              Axis{W, OW, kw, sx, px, 1}, counts_padding, cuts);
 }
