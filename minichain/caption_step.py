@@ -19,7 +19,7 @@ from minichain.links.lstm import gate_blocks
 TABLE = 1 << 21   # numbers of an input table that is made without being asked for: 8 MiB
 THIN = 5          # rows up to which a matrix product is slower than one after the other
 MOST_TABLE = 1 << 28    # numbers of one that captured searches want: 1 GiB
-MOST_FIXED = 8    # numbers of images and beginnings for which captured searches are kept
+MOST_FIXED = 4    # numbers of images and beginnings for which captured searches are kept
 BLOCK = 1 << 16   # scores that the CPU normalizes at once: they stay in the cache
 
 
