@@ -3,6 +3,7 @@ from minichain import backend
 from minichain.decoding.found import Found
 from minichain.decoding.host_search import gather
 from minichain.decoding.hypothesis import rank
+from minichain.errors import InvalidType
 from minichain.gpu.beam_search import Beams
 
 PEEK = 4    # steps after which the host looks whether captions on a device have ended
@@ -23,6 +24,9 @@ def search_on_device(read, state, log_p, n, eos, max_length, beam, n_best, lengt
         if step:    # else the begin word was read already, by one row for each image
             # Copies: a model may keep the words in its state, and the next step overwrites them.
             state, log_p = read(gather(state, beams.rows), beams.words.copy(), wait=False)
+            if log_p.shape[1] != beams.columns:
+                raise InvalidType(f'decoding: log_probabilities of {beams.columns} words, as at '
+                                  f'first, expected from step, got {log_p.shape[1]}')
         beams.advance(xp.ascontiguousarray(log_p), beam if step else 1, normalize=False)
         if (step + 1) % PEEK == 0 or step == max_length:
             found.add(backend.to_cpu(beams.history[seen:step + 1]))

@@ -4,7 +4,7 @@ import pytest
 
 import minichain
 from minichain import decoding
-from minichain.errors import NotFinite
+from minichain.errors import InvalidType, NotFinite
 from minichain.gpu.beam_search import Beams
 from minichain.gpu.simulator.arrays import ndarray
 from minichain.gpu.simulator.builder import missing
@@ -102,6 +102,15 @@ def test_a_model_that_can_say_nothing_is_an_error():
     for decode in decoding.greedy, decoding.beam_search:
         with pytest.raises(NotFinite, match='every word that may be said'):
             toy.run(decode, SIM, 5)
+
+
+def test_a_model_whose_words_become_fewer_is_refused_before_a_kernel_reads_them():
+    scores = SIM.send(np.zeros((6, N_WORDS), 'float32'))
+
+    def step(state, words):
+        return state, scores[:len(words), :N_WORDS - (len(words) > 2)]
+    with pytest.raises(InvalidType, match='of 11 words, as at first, expected from step, got 10'):
+        decoding.beam_search(step, (SIM.send(np.zeros(2)),), 2, BOS, EOS, 5, 3)
 
 
 def test_a_double_precision_model_goes_the_generic_way(by_kernels):
