@@ -10,12 +10,11 @@ import numpy as np
 
 from minichain.backend import get_array_module
 from minichain.configuration import config
-from minichain.gpu import cublaslt, fastest
+from minichain.gpu import cublaslt, fastest, persistent_lstm
 from minichain.gpu.casts import as_float32, as_stored, narrow, storage_dtype
 from minichain.gpu.gemm import gemm
 from minichain.gpu.launcher import machine_of
 from minichain.gpu.lstm import lstm_backward, lstm_forward
-from minichain.gpu.persistent_lstm import forward_units, persistent_lstm_forward, write_starts
 from minichain.gpu.precision import is_bfloat16
 from minichain.gpu.simulator import Simulator
 
@@ -33,11 +32,12 @@ def run_steps(x, W, h0, c0, steps):
     gates = xp.empty(x.shape, storage_dtype())
     hs, cells = xp.empty((len(x), H), gates.dtype), xp.empty((len(x), H), c0.dtype)
     h, c = h0.copy(), c0.copy()   # the last states
-    c0 = xp.ascontiguousarray(c0)
-    arrays = xp.ascontiguousarray(x), as_stored(W), as_stored(h0), c0, gates, cells, hs, h, c
+    c0, W, h0 = xp.ascontiguousarray(c0), as_stored(W), as_stored(h0)
+    arrays = xp.ascontiguousarray(x), W, h0, c0, gates, cells, hs, h, c
     run_fastest('forward', gates, steps, lambda: step_by_step(*arrays, steps),
-                lambda units: in_one_launch(*arrays, steps, units), forward_units)
-    back = functools.partial(gradients, gates, cells, steps)
+                lambda units: in_one_launch(*arrays, steps, units),
+                persistent_lstm.forward_units)
+    back = functools.partial(gradients, gates, cells, (W, h0, hs), steps)
     return as_float32(hs), h, c, back
 
 
@@ -72,14 +72,15 @@ def run_fastest(what, gates, steps, by_steps, at_once, units_of_block):
 def in_one_launch(x, W, h0, c0, gates, cells, hs, h, c, steps, units):
     """Fill the arrays of :func:`~minichain.gpu.persistent_lstm.persistent_lstm_forward`."""
     starts, barrier = starts_of(steps, x)
-    persistent_lstm_forward(x, W, h0, c0, gates, cells, hs, h, c, starts, barrier, units)
+    persistent_lstm.persistent_lstm_forward(
+        x, W, h0, c0, gates, cells, hs, h, c, starts, barrier, units)
 
 
 def starts_of(steps, like):
     """Return where steps begin, and a barrier, on the device of an array."""
     xp = get_array_module(like)
     starts, barrier = xp.empty(len(steps) + 1, np.int32), xp.empty(1, np.uint32)
-    write_starts(steps, starts, barrier)
+    persistent_lstm.write_starts(steps, starts, barrier)
     return starts, barrier
 
 
@@ -98,37 +99,65 @@ def step_by_step(x, W, h0, c0, gates, cells, hs, h, c, steps):
             h[still:n], c[still:n] = as_float32(h_before[still:]), c_before[still:]
 
 
-def gradients(gates, cells, steps, x, W, h0, c0, hs, grads, indexes):
+def gradients(gates, cells, stored, steps, x, W, h0, c0, hs, grads, indexes):
     """Return gradients of x, W, h0 and c0; of W and h0 None if ``indexes`` lack 1, 2.
 
     Args:
         gates, cells, steps: of the way forward; gates as they are stored.
+        stored: W, h0 and hs of the way forward, as the gates are stored.
         hs: the outputs. grads: gradients of hs, h and c, or None.
     """
     xp = get_array_module(hs)
-    ghs, gh_last, gc_last = grads
-    ghs = xp.zeros_like(hs) if ghs is None else ghs.copy()   # gets what comes by later steps
-    gh = xp.zeros_like(hs, shape=h0.shape) if gh_last is None else gh_last.copy()
-    gc = xp.zeros_like(hs, shape=c0.shape) if gc_last is None else gc_last.copy()
-    if gh_last is not None:
-        for (_, end, n), still in zip(steps, rows_after(steps)):
-            ghs[end - n + still:end] += gh[still:n]   # of sequences that end here
-    W, h0, hs, ghs = (as_stored(each, gates.dtype) for each in (W, h0, hs, ghs))
-    gx, previous = xp.empty_like(gates), xp.empty_like(hs)
+    h0, c0 = xp.ascontiguousarray(h0), xp.ascontiguousarray(c0)
+    ghs, gh_last, gc_last = (
+        xp.zeros_like(like) if each is None else xp.ascontiguousarray(each)
+        for each, like in zip(grads, (hs, h0, c0)))
+    W, h0, hs = stored
+    gx, previous, gc = (xp.empty_like(like) for like in (gates, hs, c0))
+    arrays = gates, cells, c0, hs, h0, W, ghs, gh_last, gc_last, gx, previous, gc
+    run_fastest('backward', gates, steps,
+                lambda: back_step_by_step(*arrays, steps, adds_last=grads[1] is not None),
+                lambda units: back_in_one_launch(*arrays, steps, units),
+                persistent_lstm.backward_units)
+    gh = gW = None
+    if 2 in indexes:
+        gh, (_, end, _) = gh_last.copy(), steps[0]
+        gemm(gx[:end], W, gh[:end])
+    if 1 in indexes:
+        gW = gemm(gx, previous, xp.empty(W.shape, x.dtype), trans_a=True)
+    return as_float32(gx), gW, gh, gc
+
+
+def back_in_one_launch(gates, cells, c0, hs, h0, W, ghs, gh_last, gc_last, gx, previous, gc,
+                       steps, units):
+    """Fill the arrays of :func:`~minichain.gpu.persistent_lstm.persistent_lstm_backward`."""
+    starts, barrier = starts_of(steps, gx)
+    gc[steps[0][2]:] = gc_last[steps[0][2]:]   # of sequences that have no step
+    persistent_lstm.persistent_lstm_backward(
+        gates, cells, c0, hs, h0, W, ghs, gh_last, gc_last, gx, previous, gc, starts, barrier,
+        units)
+
+
+def back_step_by_step(gates, cells, c0, hs, h0, W, ghs, gh_last, gc_last, gx, previous, gc, steps,
+                      adds_last):
+    """Fill the same arrays by a kernel and a matrix product a step.
+
+    Args:
+        adds_last: whether ``gh_last`` may be other than zeros.
+    """
+    ghs = ghs.copy()   # gets what comes by later steps
+    for (_, end, n), still in zip(steps if adds_last else (), rows_after(steps)):
+        ghs[end - n + still:end] += gh_last[still:n]   # of sequences that end here
+    ghs = as_stored(ghs, gates.dtype)
+    gc[...] = gc_last
     for t in reversed(range(len(steps))):
         start, end, n = steps[t]
         before = slice(steps[t - 1][0], steps[t - 1][0] + n) if t else slice(0, n)
         previous[start:end] = (hs if t else h0)[before]
-        lstm_backward(gates[start:end], (cells if t else xp.ascontiguousarray(c0))[before],
-                      cells[start:end], ghs[start:end], gc[:n], gx[start:end])
+        lstm_backward(gates[start:end], (cells if t else c0)[before], cells[start:end],
+                      ghs[start:end], gc[:n], gx[start:end])
         if t:
             gemm(gx[start:end], W, ghs[before], beta=1)
-        elif 2 in indexes:
-            gemm(gx[start:end], W, gh[:n])
-    gW = None
-    if 1 in indexes:
-        gW = gemm(gx, previous, xp.empty(W.shape, x.dtype), trans_a=True)
-    return as_float32(gx), gW, gh if 2 in indexes else None, gc
 
 
 def rows_after(steps):

@@ -24,7 +24,7 @@ from tests.gpu.test_sim_device import launched, learn, make_learner
 
 __all__ = ['launched']      # a fixture
 SIM = minichain.get_device('sim')
-FORWARD = 'persistent_lstm_forward'
+FORWARD, BACKWARD = 'persistent_lstm_forward', 'persistent_lstm_backward'
 needs_simulator = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
 
@@ -33,40 +33,46 @@ needs_simulator = pytest.mark.skipif(missing() is not None, reason=str(missing()
 def test_bits_do_not_depend_on_how_units_are_spread_over_blocks(dtype):
     def store(values):
         return np.ascontiguousarray(values, np.float32).astype(registry.DTYPES[dtype])
-    results = []
-    for units in (1, 3, 4, 9):
-        arguments, _ = cases.forward(np.random.default_rng(0), store, units, 9, 6, 6, 5, 2)
-        persistent_lstm.persistent_lstm_forward(**arguments)
-        results.append([arguments[name].tobytes() for name in ('gates', 'cells', 'hs', 'h', 'c')])
-    assert all(result == results[0] for result in results)
+    for formula, launch, filled in (
+            (cases.forward, persistent_lstm.persistent_lstm_forward,
+             ('gates', 'cells', 'hs', 'h', 'c')),
+            (cases.backward, persistent_lstm.persistent_lstm_backward, ('gx', 'previous', 'gc'))):
+        results = []
+        for units in (1, 3, 4, 8, 9):
+            arguments, _ = formula(np.random.default_rng(0), store, units, 9, 6, 6, 5, 2)
+            launch(**arguments)
+            results.append([arguments[name].tobytes() for name in filled])
+        assert all(result == results[0] for result in results)
 
 
-BARRIER = 'if (t + 1 < steps) GRID_SYNC(barrier);'
+BARRIERS = {FORWARD: 'if (t + 1 < steps) GRID_SYNC(barrier);',
+            BACKWARD: 'if (t > 0) GRID_SYNC(barrier);'}
+PLANTED = (2, 5, 3, 3, 2, 1)   # three blocks
 
 
-@pytest.fixture
-def without_barrier(monkeypatch):
-    """Launch the kernels without the barrier of the grid; return their source."""
-    file = kernel_files()['persistent_lstm.cu']
-    assert file.text.count(BARRIER) == 1
-    file = file._replace(text=file.text.replace(BARRIER, ''))
+@pytest.fixture(params=BARRIERS)
+def without_barrier(request, monkeypatch):
+    """Launch one of the kernels without its barrier of the grid; return the kernel's name."""
+    file, barrier = kernel_files()['persistent_lstm.cu'], BARRIERS[request.param]
+    assert file.text.count(barrier) == 1
+    file = file._replace(text=file.text.replace(barrier, ''))
     table = {name: Kernel(name, file) for name in file.entry_points()}
     monkeypatch.setattr(persistent_lstm, 'kernel', table.get)
-    return file
+    return f'{request.param}_float32'
 
 
 @needs_simulator
 @pytest.mark.parametrize('order', ORDERS)
 def test_a_missing_barrier_of_the_grid_is_found_by_the_value(order, without_barrier):
-    with simulation(order, 1), pytest.raises(AssertionError, match='hs differs|gates differs'):
-        registry.check(f'{FORWARD}_float32', (2, 5, 3, 3, 2, 1))
+    with simulation(order, 1), pytest.raises(AssertionError, match='(gates|gx) differs'):
+        registry.check(without_barrier, PLANTED)
 
 
 @pytest.mark.skipif(missing('thread') is not None, reason=str(missing('thread')))
 def test_a_missing_barrier_of_the_grid_is_found_by_the_thread_sanitizer(without_barrier):
     with simulation(sanitizer='thread'), pytest.raises(
             DeviceError, match=r'data race(.|\n)*persistent_lstm\.cu:\d+'):
-        registry.check(f'{FORWARD}_float32', (2, 5, 3, 3, 2, 1))
+        registry.check(without_barrier, PLANTED)
 
 
 # ---------------------------------------------------------------------------- the two ways
@@ -98,9 +104,9 @@ def test_both_ways_give_the_same_results_and_gradients(precision, tolerance, lau
     assert not any(name.startswith('persistent') for name in launched)
     launched.clear()
     found = n_step(precision, 'always')
-    name = f'{FORWARD}_{"bfloat16" if precision == "bf16" else "float32"}'
-    assert launched.count(name) == 2 and not any(
-        name.startswith('lstm_forward') for name in launched)
+    dtype = 'bfloat16' if precision == 'bf16' else 'float32'
+    assert all(launched.count(f'{name}_{dtype}') == 2 for name in (FORWARD, BACKWARD))
+    assert not any(name.startswith('lstm_') for name in launched)
     for one, other in zip(found, expected):
         assert one.dtype == np.float32
         assert np.abs(one - other).max() <= tolerance * np.abs(other).max()
@@ -118,15 +124,33 @@ def test_both_ways_agree_with_the_cpu_on_a_gpu(precision, tolerance):
 
 @needs_simulator
 def test_states_that_never_run_and_the_last_ones_are_those_of_the_steps_one_by_one():
-    arrays = [SIM.send(array) for array in (normal(6, 12), normal(12, 3), normal(4, 3, seed=1),
-                                            normal(4, 3, seed=2))]
     results = []
     for way in ('never', 'always'):
+        xs = [minichain.Variable(SIM.send(array)) for array in (
+            normal(6, 12), normal(12, 3), normal(4, 3, seed=1), normal(4, 3, seed=2))]
         with using_config('persistent_lstm', way):
-            results.append([y.array.get() for y in F.lstm_sequence(*arrays, [3, 2, 1])])
+            ys = F.lstm_sequence(*xs, [3, 2, 1])
+            sum(F.sum(y * y) for y in ys).backward()
+        results.append([each.get() for each in (*(y.array for y in ys), *(x.grad for x in xs))])
     for one, other in zip(*results):
-        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
-    np.testing.assert_array_equal(results[1][1][3], normal(4, 3, seed=1)[3])
+        np.testing.assert_allclose(one, other, rtol=0, atol=2e-6)
+    _, h, _, _, _, gh, _ = results[1]
+    np.testing.assert_array_equal(h[3], normal(4, 3, seed=1)[3])
+    np.testing.assert_array_equal(gh[3], 2 * h[3])
+
+
+@needs_simulator
+@pytest.mark.parametrize('which', range(3))
+def test_one_result_alone_sends_gradients_back(which):
+    results = []
+    for way in ('never', 'always'):
+        xs = [minichain.Variable(SIM.send(array)) for array in (
+            normal(6, 12), normal(12, 3), normal(3, 3, seed=1), normal(3, 3, seed=2))]
+        with using_config('persistent_lstm', way):
+            F.sum(F.lstm_sequence(*xs, [3, 2, 1])[which]).backward()
+        results.append([x.grad.get() for x in xs])
+    for one, other in zip(*results):
+        np.testing.assert_allclose(one, other, rtol=0, atol=2e-6)
 
 
 @needs_simulator
@@ -137,7 +161,9 @@ def test_a_caption_generator_learns_as_by_steps_one_by_one(inject, launched):
     with using_config('persistent_lstm', 'always'):
         found = learn(make_learner('sim', inject=inject, n_layers=2), 8)
     assert found == pytest.approx(expected, rel=1e-5)
-    assert f'{FORWARD}_float32' in launched
+    assert {f'{FORWARD}_float32', f'{BACKWARD}_float32'} <= set(launched)
+    assert not any(name.startswith('lstm_') for name in launched[launched.index(
+        f'{FORWARD}_float32'):])
 
 
 @needs_simulator
@@ -145,7 +171,7 @@ def test_no_host_waits_and_nothing_is_sent():
     arrays = [SIM.send(array) for array in (normal(40, 12), normal(12, 3), normal(2, 3),
                                             normal(2, 3))]
     with using_config('persistent_lstm', 'always'), no_waiting():
-        F.lstm_sequence(*map(minichain.Variable, arrays), [2] * 20)
+        F.sum(F.lstm_sequence(*map(minichain.Variable, arrays), [2] * 20)[0]).backward()
 
 
 class Training:
@@ -246,7 +272,7 @@ class Function:
 
 class Machine:
     def function(self, kernel, device, cooperative):
-        assert cooperative and kernel.name == f'{FORWARD}_float32'
+        assert cooperative and kernel.name in (f'{FORWARD}_float32', f'{BACKWARD}_float32')
         return Function
 
 
@@ -284,6 +310,13 @@ def test_more_shared_memory_than_usual_is_granted_before_cuda_is_asked(gpu):
     assert gpu.asked == [(1234, 256, 133120, 133120)]
 
 
+def test_the_way_back_shares_units_by_fours(gpu):
+    assert persistent_lstm.backward_units(1, gpu.like) == 4
+    assert persistent_lstm.backward_units(16, gpu.like) == 4
+    assert gpu.asked[-1] == (1234, 256, 4 * 4 * 64, 48 << 10)
+    assert persistent_lstm.backward_units(21, gpu.like) == 8
+
+
 @pytest.mark.parametrize('change', [
     lambda gpu: setattr(gpu, 'beside', 0), lambda gpu: gpu.limits.update(CooperativeLaunch=0),
     lambda gpu: gpu.limits.update(MaxSharedMemoryPerBlockOptin=4 * 4 * 16 * 4 + 99)])
@@ -298,6 +331,8 @@ def test_the_simulator_is_taken_for_a_small_gpu():
     assert persistent_lstm.forward_units(7, like) == 3
     assert persistent_lstm.forward_units(200, like) == 67
     assert persistent_lstm.forward_units(300, like) is None
+    assert persistent_lstm.backward_units(13, like) == 8
+    assert persistent_lstm.backward_units(300, like) is None
 
 
 # ---------------------------------------------------------------------------- the clock

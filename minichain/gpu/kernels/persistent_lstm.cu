@@ -188,6 +188,91 @@ persistent_lstm_forward_bfloat16(const float *x, const bfloat16 *W, const bfloat
     forward_any(x, W, h0, c0, gates, cells, hs, h, c, starts, steps, width, units, barrier);
 }
 
+// ---------------------------------------------------------------------------- backward
+
+// Sixteen neighbours share a tile of 4 rows and 4 units, and each ends with one row and unit: what
+// the gates of the step after send back to it. The depth is four times that of the way forward and
+// there are a quarter of the columns, so that as many threads have something to do.
+constexpr int CELLS = SIDE * SIDE;
+
+// gx: gradients of the inputs of gates. previous: outputs of the step before, row by row, which
+// the gradient of W is made of. Rows that end at a step begin with gh_last and gc_last there.
+template <typename T>
+__device__ void backward(const T *gates, const float *cells, const float *c0, const T *hs,
+                         const T *h0, const T *W, const float *ghs, const float *gh_last,
+                         const float *gc_last, T *gx, T *previous, float *gc, const int *starts,
+                         int steps, int width, int most_units, unsigned *barrier) {
+    DYN_SHARED(float, weights);
+    const long long H = width;
+    const int first = blockIdx.x * most_units, units = min(most_units, width - first);
+    const int groups = (units + SIDE - 1) / SIDE, depth = 4 * width;
+    const int padded = (depth + stretch<CELLS>() - 1) / stretch<CELLS>() * stretch<CELLS>();
+    for (int i = threadIdx.x; i < SIDE * groups * padded; i += blockDim.x) {
+        int unit = i % (SIDE * groups), k = i / (SIDE * groups);
+        weights[place<CELLS>(k, unit % SIDE, unit / SIDE, groups)] =
+            k < depth && unit < units ? to_float(W[k * H + first + unit]) : 0;
+    }
+    __syncthreads();
+    for (int t = steps - 1; t >= 0; t--) {
+        const int start = starts[t], rows = starts[t + 1] - start;
+        const int still = t + 1 < steps ? starts[t + 2] - starts[t + 1] : 0;   // that went on
+        const T *after = gx + starts[t + 1] * 4 * H;
+        const T *h_before = t ? hs + starts[t - 1] * H : h0;
+        const float *c_before = t ? cells + starts[t - 1] * H : c0;
+        const int tiles = (rows + SIDE - 1) / SIDE * groups;
+        for (int begin = 0; begin < CELLS * tiles; begin += blockDim.x) {
+            const int tile = (begin + threadIdx.x) / CELLS, cell = threadIdx.x % CELLS;
+            const int group = tile % groups, unit = group * SIDE + cell % SIDE;
+            const int top = tile / groups * SIDE, row = top + cell / SIDE;
+            float sums[CELLS] = {};
+            if (top < still) {
+                const T *of_tile[SIDE];
+                for (int i = 0; i < SIDE; i++)
+                    of_tile[i] = after + min(top + i, still - 1) * 4 * H;
+                multiply<CELLS, true>(of_tile, weights, group, groups, depth, sums);
+            }
+            share<CELLS, CELLS>(sums);
+            if (row >= rows || unit >= units) continue;
+            const long long packed = start + row, j = first + unit, own = row * H + j;
+            const bool ends = row >= still;
+            const T *gate = gates + packed * 4 * H + j;
+            float i = to_float(gate[0]), f = to_float(gate[H]);
+            float o = to_float(gate[2 * H]), a = to_float(gate[3 * H]);
+            float tanh_c = tanhf(cells[packed * H + j]);
+            float from_h = ghs[packed * H + j] + (ends ? gh_last[own] : sums[0]);
+            float from_c = (ends ? gc_last[own] : gc[own]) + from_h * o * (1 - tanh_c * tanh_c);
+            gc[own] = from_c * f;
+            T *to = gx + packed * 4 * H + j;
+            to[0] = from_float<T>(from_c * a * i * (1 - i));
+            to[H] = from_float<T>(from_c * c_before[own] * f * (1 - f));
+            to[2 * H] = from_float<T>(from_h * tanh_c * o * (1 - o));
+            to[3 * H] = from_float<T>(from_c * i * (1 - a * a));
+            previous[packed * H + j] = h_before[own];
+        }
+        if (t > 0) GRID_SYNC(barrier);   // all gradients of these gates are there
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256, 1)
+persistent_lstm_backward_float32(const float *gates, const float *cells, const float *c0,
+                                 const float *hs, const float *h0, const float *W,
+                                 const float *ghs, const float *gh_last, const float *gc_last,
+                                 float *gx, float *previous, float *gc, const int *starts,
+                                 int steps, int width, int units, unsigned *barrier) {
+    backward(gates, cells, c0, hs, h0, W, ghs, gh_last, gc_last, gx, previous, gc, starts, steps,
+             width, units, barrier);
+}
+
+extern "C" __global__ void __launch_bounds__(256, 1)
+persistent_lstm_backward_bfloat16(const bfloat16 *gates, const float *cells, const float *c0,
+                                  const bfloat16 *hs, const bfloat16 *h0, const bfloat16 *W,
+                                  const float *ghs, const float *gh_last, const float *gc_last,
+                                  bfloat16 *gx, bfloat16 *previous, float *gc, const int *starts,
+                                  int steps, int width, int units, unsigned *barrier) {
+    backward(gates, cells, c0, hs, h0, W, ghs, gh_last, gc_last, gx, previous, gc, starts, steps,
+             width, units, barrier);
+}
+
 // ---------------------------------------------------------------------------- where steps begin
 
 // An array of the host cannot be sent in the midst of a captured step, but numbers can: 16 at a

@@ -1,7 +1,7 @@
 """Kernels of persistent_lstm.cu: the steps of an LSTM one after another, in float64."""
 import numpy as np
 
-from minichain.gpu.persistent_lstm import persistent_lstm_forward, write_starts
+from minichain.gpu import persistent_lstm
 from tests.gpu.cases.lstm import blocks, sigmoid
 from tests.gpu.registry import reference
 
@@ -12,13 +12,15 @@ SIZES = [(2, 5, 3, 3, 2, 1), (1, 1, 1, 1), (1, 1, 4, 3, 3, 1, 1), (4, 16, 5, 5, 
          (3, 7, 2, 2, 2, 2, 2, 2), (8, 20, 2, 1), (5, 36, 37, 37, 20, 19, 4, 3),
          (16, 33, 70, 66, 64, 1), (4, 12, 1, 1, 1, 1)]
 
+ROUNDED = {'bfloat16': 2 ** -7}   # a number that is rounded otherwise is one that steps begin with
+
 
 def starts_of(sizes):
     return np.array([0, *np.cumsum(sizes)], np.int32)
 
 
-@reference('persistent_lstm_starts', write_starts, [(2, 1), (1,), (*range(40, 3, -1),), (3,) * 15,
-                                                    (3,) * 16], registers=32, dtypes=('',))
+@reference('persistent_lstm_starts', persistent_lstm.write_starts, registers=32, dtypes=('',),
+           sizes=[(2, 1), (1,), (*range(40, 3, -1),), (3,) * 15, (3,) * 16])
 def starts(random, store, *sizes):
     ends = np.cumsum(sizes).tolist()
     steps = [(end - size, end, size) for end, size in zip(ends, sizes)]
@@ -51,8 +53,8 @@ def forward_pass(x, W, h0, c0, sizes, store):
     return np.concatenate(gates), np.concatenate(cells), np.concatenate(hs), h, c
 
 
-@reference('persistent_lstm_forward', persistent_lstm_forward, SIZES, registers=144,
-           tolerance={'bfloat16': 2 ** -7})   # a rounded output differs, and what follows with it
+@reference('persistent_lstm_forward', persistent_lstm.persistent_lstm_forward, SIZES,
+           registers=144, tolerance=ROUNDED)
 def forward(random, store, units, width, rows, *sizes):
     x, W, h0, c0 = operands(random, store, width, rows, sizes)
     gates, cells, hs, h, c = forward_pass(x, W, h0, c0, sizes, store)
@@ -63,3 +65,35 @@ def forward(random, store, units, width, rows, *sizes):
         'hs': store(np.full(cells.shape, np.nan)), 'h': last[0], 'c': last[1],
         'starts': starts_of(sizes), 'barrier': np.zeros(1, np.uint32), 'units': units}
     return arguments, {'gates': gates, 'cells': cells, 'hs': hs, 'h': h, 'c': c}
+
+
+@reference('persistent_lstm_backward', persistent_lstm.persistent_lstm_backward, SIZES,
+           registers=160, tolerance=ROUNDED)
+def backward(random, store, units, width, rows, *sizes):
+    x, W, h0, c0 = operands(random, store, width, rows, sizes)
+    gates, cells, hs, _, _ = forward_pass(x, W, h0, c0, sizes, store)
+    gates, cells, hs = store(gates), cells.astype(np.float32), store(hs)
+    ghs = random.standard_normal(cells.shape).astype(np.float32)
+    gh_last, gc_last = random.standard_normal((2, rows, width)).astype(np.float32)
+    gh, gc = gh_last.astype(np.float64), gc_last.astype(np.float64)
+    gx, previous, ends = np.zeros(x.shape), np.zeros(hs.shape), np.cumsum(sizes)
+    for t in reversed(range(len(sizes))):
+        size, end = sizes[t], ends[t]
+        before = slice(ends[t - 1] - sizes[t - 1], ends[t - 1] - sizes[t - 1] + size)
+        here, before = slice(end - size, end), before if t else slice(0, size)
+        i, f, o, a = blocks(gates[here])
+        tanh_c = np.tanh(cells[here].astype(np.float64))
+        from_h = gh[:size] + ghs[here]
+        from_c = gc[:size] + from_h * o * (1 - tanh_c ** 2)
+        gc[:size] = from_c * f
+        gx[here] = np.concatenate((
+            from_c * a * i * (1 - i), from_c * (cells if t else c0)[before] * f * (1 - f),
+            from_h * tanh_c * o * (1 - o), from_c * i * (1 - a ** 2)), axis=1)
+        gh[:size] = store(gx[here]).astype(np.float64) @ W.astype(np.float64)
+        previous[here] = (hs if t else h0)[before]
+    arguments = {
+        'gates': gates, 'cells': cells, 'c0': c0, 'hs': hs, 'h0': h0, 'W': W, 'ghs': ghs,
+        'gh_last': gh_last, 'gc_last': gc_last, 'gx': store(np.full(x.shape, np.nan)),
+        'previous': store(np.full(hs.shape, np.nan)), 'gc': gc_last.copy(),
+        'starts': starts_of(sizes), 'barrier': np.zeros(1, np.uint32), 'units': units}
+    return arguments, {'gx': gx, 'previous': previous, 'gc': gc}
