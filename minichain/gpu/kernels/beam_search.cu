@@ -15,13 +15,25 @@ struct Candidate {
 };
 
 #define NOWHERE 0x7fffffff
+#define WRONG -1      // a row that is not finite has this candidate, which comes before all others
 
-// Whether a comes before b. NaN comes before nothing, and so is never found.
+// Whether a comes before b.
 __device__ inline bool before(Candidate a, Candidate b) {
     return a.value > b.value || (a.value == b.value && a.column < b.column);
 }
 
-// The first candidate after `taken` among the columns of this thread.
+// The first candidate among the columns of this thread: WRONG if there is NaN or +infinity.
+__device__ inline Candidate first_of_thread(const float *row, int columns) {
+    Candidate best = {-infinity(), NOWHERE};
+    for (int j = threadIdx.x; j < columns; j += blockDim.x) {
+        Candidate here = {row[j], j}, wrong = {infinity(), WRONG};
+        if (!(here.value < infinity())) here = wrong;
+        if (before(here, best)) best = here;
+    }
+    return best;
+}
+
+// The first candidate after `taken`, of numbers that are finite or -infinity.
 __device__ inline Candidate next_of_thread(const float *row, int columns, Candidate taken) {
     Candidate best = {-infinity(), NOWHERE};
     for (int j = threadIdx.x; j < columns; j += blockDim.x) {
@@ -54,20 +66,19 @@ __device__ inline Candidate first_of_block(Candidate mine) {
 }
 
 // Call found(rank, candidate) in thread 0 for the first k that are not banned; column NOWHERE
-// where a row has no more.
+// where a row has no more. mine, first: the first of this thread and of all.
 template <typename Found>
 __device__ void first_k(const float *row, int columns, int k, const int *banned, int n_banned,
-                        Found found) {
-    Candidate all = {infinity(), -1};   // before everything
-    Candidate mine = next_of_thread(row, columns, all);
-    for (int rank = 0; rank < k;) {
-        Candidate first = first_of_block(mine);
+                        Candidate mine, Candidate first, Found found) {
+    for (int rank = 0;;) {
         bool counts = true;
         for (int i = 0; i < n_banned; i++) counts = counts && banned[i] != first.column;
         if (counts && threadIdx.x == 0) found(rank, first);
         rank += counts;
+        if (rank == k) return;
         if (first.column != NOWHERE && first.column % blockDim.x == threadIdx.x)
             mine = next_of_thread(row, columns, first);
+        first = first_of_block(mine);
     }
 }
 
@@ -89,13 +100,11 @@ extern "C" __global__ void beam_candidates(const float *x, const float *totals, 
         float *own_values = values + row * k, *own_said = said + row * (k + 1);
         int *own_ids = ids + row * k;
 
-        float highest = -infinity(), sum = 1;
         bool lives = total > -infinity();   // and so for all threads of the block
-        if (lives)
-            for (int j = threadIdx.x; j < columns; j += blockDim.x)
-                highest = fmaxf(highest, scores[j] < infinity() ? scores[j] : infinity());
-        highest = block_max(highest);
-        bool fine = highest < infinity() && (highest > -infinity() || !normalize);
+        Candidate mine = first_of_thread(scores, lives ? columns : 0);
+        Candidate first = first_of_block(mine);
+        float highest = first.value, sum = 1;
+        bool fine = first.column != WRONG && (highest > -infinity() || !normalize);
         if (!lives || !fine) {
             float nothing = lives ? not_a_number() : -infinity();
             for (int i = threadIdx.x; i <= k; i += blockDim.x) {
@@ -115,7 +124,7 @@ extern "C" __global__ void beam_candidates(const float *x, const float *totals, 
         float log_sum = logf(sum);
         if (threadIdx.x == 0)
             own_said[k] = eos < 0 ? -infinity() : (scores[eos] - highest) - log_sum;
-        first_k(scores, columns, k, banned, n_banned, [&](int rank, Candidate found) {
+        first_k(scores, columns, k, banned, n_banned, mine, first, [&](int rank, Candidate found) {
             bool exists = found.column != NOWHERE;
             float log_p = exists ? (found.value - highest) - log_sum : -infinity();
             own_said[rank] = log_p;
@@ -142,10 +151,9 @@ extern "C" __global__ void beam_merge(const float *values, const float *said, co
         const float *candidates = values + first * k;
         long long part = (long long)images * beam, at = step * 3 * part + image * beam;
 
-        float wrong = 0;
-        for (int j = threadIdx.x; j < before * k; j += blockDim.x)
-            if (candidates[j] != candidates[j]) wrong = 1;
-        bool fine = block_max(wrong) == 0;
+        Candidate mine = first_of_thread(candidates, before * k);
+        Candidate best = first_of_block(mine);
+        bool fine = best.column != WRONG;
 
         auto keep = [&](int slot, int parent, int word, float log_p, float total) {
             long long own = image * beam + slot;
@@ -156,16 +164,16 @@ extern "C" __global__ void beam_merge(const float *values, const float *said, co
             history[at + part + slot] = word;
             history[at + 2 * part + slot] = __float_as_int(fine ? log_p : not_a_number());
         };
-        if (step == steps - 1) {
+        if (step == steps - 1 || !fine) {   // what is not fine is not searched on
             for (int slot = threadIdx.x; slot < beam; slot += blockDim.x) {
                 bool exists = slot < before;
                 int parent = exists ? slot : 0;
                 float log_p = exists ? said[(first + parent) * (k + 1) + k] : -infinity();
-                keep(slot, parent, eos, log_p, -infinity());
+                keep(slot, parent, eos < 0 ? 0 : eos, log_p, -infinity());
             }
             continue;
         }
-        first_k(candidates, before * k, beam, ids, 0, [&](int slot, Candidate found) {
+        first_k(candidates, before * k, beam, ids, 0, mine, best, [&](int slot, Candidate found) {
             if (found.column == NOWHERE || found.value == -infinity())
                 return keep(slot, 0, 0, -infinity(), -infinity());
             int parent = found.column / k, rank = found.column % k;
