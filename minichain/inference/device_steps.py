@@ -6,6 +6,7 @@ with channels *last*: (N, H, W, C), of vectors (N, 1, 1, C), as it is stored: in
 others run as they are, in the first; where the form changes stands a step that casts and
 transposes. Parts that are joined are computed where they will lie, if nothing else reads them.
 """
+import functools
 from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
@@ -13,12 +14,14 @@ import numpy as np
 
 from minichain.backend import get_array_module
 from minichain.functions.concat import Concat
+from minichain.functions.get_item import GetItem
 from minichain.functions.linear import affine
 from minichain.functions.reshape import Reshape
 from minichain.gpu.casts import as_float32, as_stored, storage_dtype
 from minichain.gpu.channelwise import scale_channels
 from minichain.gpu.layouts import to_channels_first, to_channels_last
-from minichain.inference.device_ways import IN_PLACE, PRODUCTS, WAYS, with_swish
+from minichain.inference.device_rewriting import readers_of, with_joint_products, with_swish
+from minichain.inference.device_ways import OF_PARTS, PRODUCTS, WAYS
 from minichain.inference.steps import by_function, last_uses
 
 
@@ -43,6 +46,7 @@ def plan(graph):
         values; generic: labels of the functions that run in the plain form.
     """
     graph.steps = with_swish(graph)
+    graph.steps = with_joint_products(graph)
     planner = _Planner(graph)
     for step in graph.steps:
         planner.add(step)
@@ -66,18 +70,19 @@ class _Planner:
         self.steps, self.generic, self._graph = [], [], graph
         self._dtype = storage_dtype()
         self._is_plain = {*graph.inputs, *graph.constants}      # numbers that have this form
-        self._last = {}                                         # number -> name, of this form
+        self._places = {}   # number -> (name of an array of the other form, first channel)
         self._parts = self._find_parts()                        # number -> (joined, first channel)
-        self._placed, self._rooms = set(), set()                # numbers of parts, of joined ones
+        self._placed, self._whole, self._rooms = set(), set(), set()    # numbers
 
     def add(self, step):
         """Plan a step of the graph."""
         images = [number for number in step.operands if number not in self._graph.constants]
         fill = None
         if self._is_served(step, images) and (step.kind in PRODUCTS or any(
-                number in self._last or number in self._placed for number in images)):
-            if step.kind is Reshape:
-                self._last[step.results[0]] = self._last[images[0]]
+                number in self._places for number in images)):
+            if step.kind in (Reshape, GetItem):
+                name, first = self._places[images[0]]
+                self._places[step.results[0]] = name, first + (self._first_taken(step) or 0)
                 return
             if step.kind is Concat:
                 self._join(step)
@@ -85,22 +90,39 @@ class _Planner:
             fill = WAYS[step.kind](step, self._graph, images, self._dtype)
         if fill is None:
             self._run_plainly(step)
+        elif step.kind in OF_PARTS:
+            name, begin = self._last(images[0])
+            self._compute(step, functools.partial(fill, begin=begin), [name])
         else:
-            self._compute(step, fill, [self._to_last(number) for number in images])
+            self._compute(step, fill, [self._last(number, whole=True) for number in images])
 
     def plain(self, number):
         """Return the name of a value in the plain form, once a step is planned that makes it."""
         if number not in self._is_plain:
             self._is_plain.add(number)
-            self._plan(_as_plain(self._graph.examples[number].shape), [self._last[number]],
-                       [number])
+            self._plan(_as_plain(self._graph.examples[number].shape),
+                       [self._last(number, whole=True)], [number])
         return number
 
-    def _to_last(self, number):
-        if number not in self._last:
-            self._last[number] = 'last', number
-            self._plan(_as_last(self._shape(number), self._dtype), [number], [self._last[number]])
-        return self._last[number]
+    def _last(self, number, whole=False):
+        """Return (name, first channel) of a value with channels last, once there is one.
+
+        Args:
+            whole: return the name of an array that has no other channels.
+        """
+        if number not in self._places:
+            self._places[number] = ('last', number), 0
+            self._plan(_as_last(self._shape(number), self._dtype), [number], [('last', number)])
+        name, first = self._places[number]
+        if not whole:
+            return name, first
+        channels = self._shape(number)[3]
+        if channels < self._shape(name[1])[3]:
+            name = 'whole', number
+            if number not in self._whole:
+                self._whole.add(number)
+                self._plan(_part(first, channels), [self._places[number][0]], [name])
+        return name
 
     def _run_plainly(self, step):
         self.generic.append(step.function.label)
@@ -110,30 +132,31 @@ class _Planner:
 
     def _compute(self, step, fill, names):
         number = step.results[0]
-        if number in self._parts and step.kind in IN_PLACE:
-            room, first = self._place(number)
+        if number in self._parts and step.kind in OF_PARTS:
+            room, first = self._places[number] = self._place(number)
+            self._placed.add(number)
             self._plan(_into(fill, first), [*names, room], [])
         else:
-            self._last[number] = 'last', number
-            self._plan(_new(fill, self._shape(number), self._dtype), names, [self._last[number]])
+            self._places[number] = ('last', number), 0
+            self._plan(_new(fill, self._shape(number), self._dtype), names, [('last', number)])
 
     def _join(self, step):
         """Plan to copy the parts that are not yet there."""
         number, channel = step.results[0], 0
-        room, first = self._place(number)
+        room, first = self._places[number] = self._place(number)
         for part in step.operands:
             if part not in self._placed:
-                self._plan(_copy(first + channel), [self._to_last(part), room], [])
-            channel += self._graph.examples[part].shape[1]
-        if number not in self._parts:
-            self._last[number] = room
-            if step.relu:
-                self._plan(_rectify(self._graph.examples[number]), [room], [])
+                name, begin = self._last(part)
+                self._plan(_copy(begin, first + channel, self._shape(part)[3]), [name, room], [])
+            channel += self._shape(part)[3]
+        if number in self._parts:
+            self._placed.add(number)
+        elif step.relu:
+            self._plan(_rectify(self._graph.examples[number]), [room], [])
 
     def _place(self, number):
         """Return (name of the array, first channel) where a joined value or a part of one lies."""
         if number in self._parts:
-            self._placed.add(number)
             joined, first = self._parts[number]
             room, start = self._place(joined)
             return room, start + first
@@ -144,19 +167,27 @@ class _Planner:
         return ('last', number), 0
 
     def _find_parts(self):
-        """Return where values lie that nothing reads but a step that joins them."""
-        parts, uses = {}, self._graph.uses()
-        for step in self._graph.steps:
-            if step.kind is Concat and self._is_served(step, step.operands):
-                channel = 0
-                for number in step.operands:
-                    if uses[number] == 1:
-                        parts[number] = step.results[0], channel
-                    channel += self._graph.examples[number].shape[1]
-        for step in self._graph.steps:
-            if step.kind is Concat and step.relu:       # which is applied to a whole array
-                parts.pop(step.results[0], None)
+        """Return where values can be computed that are joined once: what else reads them must do
+        with some channels, and ReLU must not come over them later.
+        """
+        parts, readers = {}, readers_of(self._graph.steps)
+        joins = [step for step in self._graph.steps
+                 if step.kind is Concat and self._is_served(step, step.operands)]
+        for join in joins:
+            channel = 0
+            for number in join.operands:
+                others = [step for step in readers[number] if step is not join]
+                if (number not in self._graph.outputs and join.operands.count(number) == 1
+                        and all(map(self._reads_parts, others)) and not (join.relu and others)):
+                    parts[number] = join.results[0], channel
+                channel += self._shape(number)[3]
+        for join in joins:
+            if join.relu:       # which is applied to a whole array
+                parts.pop(join.results[0], None)
         return parts
+
+    def _reads_parts(self, step):
+        return step.kind in OF_PARTS or self._first_taken(step) is not None
 
     def _is_served(self, step, images):
         """Return whether the form with channels last may do for a step."""
@@ -167,9 +198,21 @@ class _Planner:
         if step.kind is Concat:
             return step.function.axis == 1 and not any(
                 number in self._graph.constants for number in step.operands)
+        if step.kind is GetItem:
+            return not step.relu and self._first_taken(step) is not None
         if step.kind is Reshape:
             return not step.relu and self._shape(images[0]) == self._shape(step.results[0])
         return step.kind in WAYS
+
+    def _first_taken(self, step):
+        """Return the first of the channels that are all that GetItem takes; else None."""
+        shape = self._graph.examples[step.operands[0]].shape
+        index = step.function.index if step.kind is GetItem else ()
+        if len(index) < 2 or not all(isinstance(part, slice) for part in index) or any(
+                part != slice(None) for axis, part in enumerate(index) if axis != 1):
+            return None
+        start, stop, stride = index[1].indices(shape[1])
+        return start if stride == 1 and start < stop else None
 
     def _shape(self, number):
         """Return the shape of a value with channels last."""
@@ -220,11 +263,15 @@ def _room(xp, shape, dtype):
     return lambda: (xp.empty(shape, dtype),)
 
 
-def _copy(first):
+def _copy(begin, first, channels):
     def run(x, room):
-        room[..., first:first + x.shape[3]] = x
+        room[..., first:first + channels] = x[..., begin:begin + channels]
         return ()
     return run
+
+
+def _part(first, channels):
+    return lambda x: (x[..., first:first + channels].copy(),)
 
 
 def _rectify(like):

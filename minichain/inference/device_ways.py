@@ -3,13 +3,13 @@
 Each of WAYS, by the kind of a step, takes a step, its graph, the numbers of its operands that are
 no constants, and the dtype in which images are stored. It returns ``fill(y, first, *images)``, or
 None if this step is not for it. Images and y are (N, H, W, C). What is computed are the channels
-of y from ``first`` on; but for kinds of IN_PLACE ``first`` is 0, and y has no other channels.
+of y from ``first`` on; of the kinds OF_PARTS, of those of the image from ``begin`` on, a further
+argument. Of others both are 0, and there are no other channels.
 """
 import math
 
 import numpy as np
 
-from minichain.autograd import Primitive
 from minichain.backend import get_array_module
 from minichain.functions.average_pooling import AveragePooling
 from minichain.functions.convolution import Convolution
@@ -31,7 +31,8 @@ from minichain.gpu.pooling_channels_last import (
     max_pooling_channels_last,
     mean_pooling_channels_last,
 )
-from minichain.inference.graph import Step, Turned
+from minichain.inference.device_rewriting import Swish
+from minichain.inference.graph import Turned
 
 
 def _are_parameters(graph, numbers):
@@ -44,7 +45,7 @@ def _convolution(step, graph, images, dtype):
         return None
     W, *b = (graph.constants[number] for number in step.operands[1:])
     if W.shape[1] == 1 < groups:
-        return _depthwise(W, b[0] if b else None, windows, dtype, step.relu)
+        return _depthwise(W, b[0] if b else None, windows, groups, dtype, step.relu)
     return _product(Filters(W, b[0] if b else None, windows, groups, dtype, step.relu))
 
 
@@ -61,10 +62,11 @@ def _product(filters):
     return lambda y, first, x, begin=0: convolve(x, filters, y, first, begin)
 
 
-def _depthwise(W, b, windows, dtype, relu):
-    W = as_stored(W[:, 0].transpose(1, 2, 0), dtype)
+def _depthwise(W, b, windows, groups, dtype, relu):
+    W, M = as_stored(W[:, 0].transpose(1, 2, 0), dtype), len(W) // groups
     b = None if b is None else as_stored(b, dtype)
-    return lambda y, first, x: depthwise_channels_last(x, W, b, y, windows, first, relu)
+    return lambda y, first, x, begin=0: depthwise_channels_last(
+        x, W, b, y, windows, M, first, relu, begin)
 
 
 def _maximum(step, graph, images, dtype):
@@ -143,36 +145,6 @@ def _named(name):
     return way
 
 
-class Swish(Primitive):
-    """x times its sigmoid, which define-by-run code writes as two functions."""
-
-    label = 'swish'
-
-    def forward(self, arrays):
-        x, = arrays
-        y, = Sigmoid().forward(arrays)
-        return x * y,
-
-
-def with_swish(graph):
-    """Return the steps of a graph, with one for each x * sigmoid(x) of which nothing else reads
-    the sigmoid.
-    """
-    steps, makers, uses = [], {}, graph.uses()
-    for step in graph.steps:
-        makers[step.results[0]] = step
-        pairs = (step.operands, step.operands[::-1]) if step.kind is Mul and not step.relu else ()
-        for x, y in pairs:
-            maker = makers.get(y)
-            if maker in steps and maker.kind is Sigmoid and not maker.relu and (
-                    maker.operands == [x] and uses[y] == 1):
-                steps.remove(maker)
-                step = Step(Swish(), [x], step.results)
-                break
-        steps.append(step)
-    return steps
-
-
 WAYS = {Convolution: _convolution, Linear: _linear, Turned: _linear, MaxPooling: _maximum,
         AveragePooling: _mean, Mean: _mean_of_all,
         LocalResponseNormalization: _normalization,
@@ -180,5 +152,5 @@ WAYS = {Convolution: _convolution, Linear: _linear, Turned: _linear, MaxPooling:
         Swish: _named('swish'),
         **dict.fromkeys((Add, Sub, Mul, Div, AddConstant, MulConstant), _arithmetic)}
 PRODUCTS = Convolution, Linear, Turned      # worth it to cast and transpose images before
-# Those that fill some channels of y and leave the others alone.
-IN_PLACE = (*PRODUCTS, MaxPooling, AveragePooling, Mean)
+# Of these image and y may have other channels, which are not looked at and left alone.
+OF_PARTS = (*PRODUCTS, MaxPooling, AveragePooling, Mean)

@@ -140,11 +140,18 @@ class Graph:
         factor, term = xp.asarray(factor), xp.asarray(term)
         b = self.constants[maker.operands[2]] if len(maker.operands) > 2 else 0
         new = (W * factor.reshape(-1, *[1] * (W.ndim - 1)), b * factor + term)
-        maker.operands[1:] = [self._new_constant(array.astype(W.dtype)) for array in new]
+        maker.operands[1:] = [self.new_constant(array.astype(W.dtype)) for array in new]
 
-    def _new_constant(self, array):
+    def new_constant(self, array):
+        """Return the number of a further constant."""
         self.examples.append(array)
         self.constants[len(self.examples) - 1] = array
+        return len(self.examples) - 1
+
+    def new_value(self, shape, like):
+        """Return the number of a further value, whose example tells shape and kind alone."""
+        example = self.examples[like]
+        self.examples.append(get_array_module(example).empty(shape, example.dtype))
         return len(self.examples) - 1
 
     def _turn_matrices(self):
@@ -152,7 +159,7 @@ class Graph:
             if step.kind is Linear and self._has_filters(step):
                 W = self.constants[step.operands[1]]
                 step.function = Turned()
-                step.operands[1] = self._new_constant(get_array_module(W).ascontiguousarray(W.T))
+                step.operands[1] = self.new_constant(get_array_module(W).ascontiguousarray(W.T))
 
     def _absorb_relu(self):
         makers, uses, kept = {}, self.uses(), []

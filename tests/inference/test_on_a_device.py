@@ -335,3 +335,74 @@ def test_arrays_of_the_host_and_nan_in_parameters_are_refused():
     conv.W.array[0, 0, 0, 0] = np.nan
     with pytest.raises(NotFinite, match=r'prepare: .*\(4, 3, 3, 3\) holds NaN'):
         inference.prepare(conv, sim.send(x))
+
+
+class Inception(Chain):
+    """As in GoogLeNet, with what can be computed by one product and what cannot.
+
+    Args:
+        first: which of the branches is joined first.
+        narrow: channels before the second branch.
+    """
+
+    def __init__(self, first=0, narrow=3):
+        super().__init__()
+        self.first = first
+        with self.init_scope():
+            self.stem = L.Convolution2D(3, 8, 1)
+            self.one, self.before = L.Convolution2D(8, 6, 1), L.Convolution2D(8, narrow, 1)
+            self.further = L.Convolution2D(8, 5, 1, nobias=True)
+            self.three = L.Convolution2D(narrow, 7, 3, pad=1)
+            self.behind = L.Convolution2D(18, 4, 3, pad=1)
+
+    def forward(self, x):
+        x = F.relu(self.stem(x))
+        three = F.relu(self.three(F.relu(self.before(x))))
+        pooled = F.max_pooling_2d(F.relu(self.further(x)), 3, 1, 1, False)
+        parts = [F.relu(self.one(x)), three, pooled]
+        return F.average_pooling_2d(F.relu(self.behind(F.concat(
+            parts[self.first:] + parts[:self.first]))), 3)
+
+
+@pytest.mark.parametrize('first, narrow, products', [(0, 3, 4), (0, 4, 5), (1, 3, 5)])
+def test_pointwise_convolutions_of_one_image_are_one_product(first, narrow, products, precision,
+                                                             monkeypatch):
+    calls, gemm = [], convolution_channels_last.gemm
+    monkeypatch.setattr(convolution_channels_last, 'gemm', lambda *arguments, **options: (
+        calls.append(arguments), gemm(*arguments, **options)))
+    prepared = compare(Inception(first, narrow), (2, 3, 5, 6), precision)
+    assert len(calls) == 3 * products
+    copies = [step for step in prepared._steps if len(step[1]) == 2 and not step[2]]
+    assert len(copies) == 3     # of three parts, each computed in its place, none copied
+
+
+def test_products_are_not_joined_where_results_differ_in_kind_or_have_other_readers(precision,
+                                                                                    monkeypatch):
+    calls, gemm = [], convolution_channels_last.gemm
+    monkeypatch.setattr(convolution_channels_last, 'gemm', lambda *arguments, **options: (
+        calls.append(arguments), gemm(*arguments, **options)))
+    convs = ChainList(*[L.Convolution2D(8 if i else 3, 8, 1) for i in range(6)])
+
+    def code(x):
+        x = convs[0](x)
+        second = convs[2](x)
+        parts = F.concat((convs[1](x), second, F.relu(convs[3](x))))
+        return parts + F.concat((F.max_pooling_2d(F.relu(convs[4](x)), 1), second,
+                                 F.local_response_normalization(convs[5](x))))
+    compare(code, (2, 3, 5, 6), precision, convs)
+    assert len(calls) == 3 * 6
+
+
+def test_some_channels_of_an_image_are_read_where_they_are(precision, launched):
+    convs = ChainList(L.Convolution2D(3, 24, 3), L.Convolution2D(8, 8, 1),
+                      L.DepthwiseConvolution2D(16, 1, 3, pad=1))
+
+    def code(x):
+        h = convs[0](x)
+        first, second = h[:, :8], h[:, 8:]
+        parts = F.concat((convs[1](first), F.relu(convs[2](second)), second, second[:, 3:5],
+                          F.max_pooling_2d(second[:, 1:], 3, 1, 1, False)))
+        return parts, first + convs[1](first)
+    compare(lambda x: F.concat([F.reshape(y, (len(y), -1)) for y in code(x)]), (2, 3, 5, 6),
+            precision, convs, generic=['Reshape', 'Reshape', 'Concat'])
+    assert launched.count('to_channels_last') == 3 and launched.count('to_channels_first') == 6

@@ -7,16 +7,17 @@ from tests.gpu.cases.im2col import SIZES as IMAGES
 from tests.gpu.cases.im2col import taps
 from tests.gpu.registry import reference
 
-# More channels than those images have, filters for each, bias, ReLU, where results begin.
-PARTS = [(0, 1, 1, 0, 0), (0, 3, 0, 0, 2), (13, 1, 1, 1, 8), (0, 2, 1, 0, 1), (5, 1, 0, 1, 0),
-         (6, 1, 1, 0, 4)]
+# More channels than those images have, filters for each, bias, ReLU; how many other channels stand
+# on either side of the images, of the results.
+PARTS = [(0, 1, 1, 0, 0, 0), (0, 3, 0, 0, 1, 2), (13, 1, 1, 1, 8, 8), (0, 2, 1, 0, 3, 1),
+         (5, 1, 0, 1, 0, 0), (6, 1, 1, 0, 0, 4)]
 
 
 @reference('depthwise_channels_last', depthwise_channels_last,
            [(*image, *part) for image, part in zip(IMAGES, PARTS)], registers=72,
            tolerance={'float32': 1e-5})
 def filtered(random, store, N, C, H, W, kh, kw, stride, pad, dilation, more, extra, M, bias, relu,
-             first):
+             begin, first):
     out, padded, slices = taps(H, W, kh, kw, stride, pad, dilation, more)
     O = (C + extra) * M
     x, wide = store(random.standard_normal((N, H, W, C + extra))), np.zeros((N, *padded, O))
@@ -26,7 +27,8 @@ def filtered(random, store, N, C, H, W, kh, kw, stride, pad, dilation, more, ext
     for tap, part in slices.items():
         y += wide[(slice(None), *part)] * filters[tap].astype(np.float64)
     windows = Windows((H, W), (kh, kw), *[(n, n) for n in (stride, pad, dilation)], out)
-    gap = np.full((*y.shape[:3], first), -5.)
-    y = np.concatenate((gap, np.maximum(y, 0) if relu else y, gap), 3)
-    return ({'x': x, 'W': filters, 'b': b if bias else None, 'windows': windows,
-             'y': store(np.full(y.shape, -5)), 'first': first, 'relu': bool(relu)}, {'y': y})
+    y = np.pad(np.maximum(y, 0) if relu else y, [(0, 0)] * 3 + [(first, first)],
+               constant_values=-5)
+    x = store(np.pad(x.astype('f'), [(0, 0)] * 3 + [(begin, begin)], constant_values=np.nan))
+    return ({'x': x, 'begin': begin, 'W': filters, 'b': b if bias else None, 'windows': windows,
+             'M': M, 'y': store(np.full(y.shape, -5)), 'first': first, 'relu': bool(relu)}, {'y': y})
