@@ -212,6 +212,18 @@ def test_scores_of_a_vocabulary_round_their_operands_once(launched, bf16):
         assert 0 < error < .02 * np.abs(gradient).max()
 
 
+@pytest.mark.parametrize('state_is_wanted', [False, True])
+def test_a_sequence_rounds_weights_states_and_outputs_once(state_is_wanted, launched, bf16):
+    operands = variables(normal(9, 8), normal(8, 2, seed=1), normal(4, 2, seed=2),
+                         normal(4, 2, seed=3))
+    operands[2].requires_grad = state_is_wanted
+    hs, _, _ = F.lstm_sequence(*operands, [3, 3, 2, 1])
+    assert launched.count('narrow_bfloat16') == 3      # x, W, h0
+    F.sum(hs).backward()
+    assert launched.count('narrow_bfloat16') == 4      # and the gradient of hs
+    assert operands[1].grad.dtype == np.float32
+
+
 def test_the_way_back_knows_the_weights_of_the_way_forward(bf16):
     operands = variables(normal(6, 5), normal(3, 5, seed=1))
     y = F.linear(*operands)
