@@ -61,13 +61,14 @@ def milliseconds_of_replay(way):
     take. If the way with fewer launches is the faster one here, then as written all the more.
     """
     recorder = _recorder(import_cupy().cuda.runtime.getDevice())
+    pool = recorder.pool('a trial')   # which has to live as long as replays write there
     with recorder.using_stream():
         try:
             way()   # kernels are compiled, algorithms are chosen, the stream gets its workspace
-            graph, _ = recorder.record(recorder.pool('a trial'), lambda: None, way)
+            graph, _ = recorder.record(pool, lambda: None, way)
+            return milliseconds(lambda: recorder.replay(graph))
         except Exception:   # whatever a library says to it
             return float('inf')
-        return milliseconds(lambda: recorder.replay(graph))
 
 
 @functools.cache

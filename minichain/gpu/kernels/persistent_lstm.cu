@@ -28,7 +28,8 @@ __device__ constexpr int stretch() {
 }
 
 // Where in shared memory the weight at `depth` of a column of a tile lies: side by side what
-// neighbours read at once, first those of a tile, then those of the next. So they meet in no bank.
+// neighbours read at once, first those of a tile, then those of the next. So a warp reads one
+// stretch, and no bank of the memory is asked twice.
 template <int SLICES>
 __device__ inline int place(int depth, int column, int tile, int tiles) {
     constexpr int LENGTH = stretch<SLICES>();
@@ -38,7 +39,8 @@ __device__ inline int place(int depth, int column, int tile, int tiles) {
 // Whether rows of so many numbers begin at whole packs of four.
 template <typename T>
 __device__ inline bool rows_of_packs(const T *x, int columns) {
-    return columns % SIDE == 0 && reinterpret_cast<unsigned long long>(x) % sizeof(Pack<T, SIDE>) == 0;
+    return columns % SIDE == 0
+           && reinterpret_cast<unsigned long long>(x) % sizeof(Pack<T, SIDE>) == 0;
 }
 
 // Numbers k to k + 3 of a row, zeros beyond its end.
