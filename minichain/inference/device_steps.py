@@ -4,7 +4,8 @@ A value has one of two forms. *Plain*, as functions have it: (N, C, H, W) or (N,
 with channels *last*: (N, H, W, C), of vectors (N, 1, 1, C), as it is stored: in bfloat16 under
 ``config.precision = 'bf16'``. Functions that device_ways.py has a way for stay in the second form,
 others run as they are, in the first; where the form changes stands a step that casts and
-transposes. Parts that are joined are computed where they will lie, if nothing else reads them.
+transposes. What is to be joined is computed where it will lie, if all that reads it besides can do
+with some channels of an array.
 """
 import functools
 from collections.abc import Callable, Hashable, Sequence
@@ -170,20 +171,22 @@ class _Planner:
         """Return where values can be computed that are joined once: what else reads them must do
         with some channels, and ReLU must not come over them later.
         """
-        parts, readers = {}, readers_of(self._graph.steps)
-        joins = [step for step in self._graph.steps
-                 if step.kind is Concat and self._is_served(step, step.operands)]
-        for join in joins:
-            channel = 0
+        parts, rectified, readers = {}, set(), readers_of(self._graph.steps)
+        for join in reversed(self._graph.steps):
+            if join.kind is not Concat or not self._is_served(join, join.operands):
+                continue
+            joined, channel = join.results[0], 0
+            if join.relu:       # which is applied to a whole array
+                parts.pop(joined, None)
+            if join.relu or parts.get(joined, (None,))[0] in rectified:
+                rectified.add(joined)
             for number in join.operands:
                 others = [step for step in readers[number] if step is not join]
                 if (number not in self._graph.outputs and join.operands.count(number) == 1
-                        and all(map(self._reads_parts, others)) and not (join.relu and others)):
-                    parts[number] = join.results[0], channel
+                        and all(map(self._reads_parts, others))
+                        and not (others and joined in rectified)):
+                    parts[number] = joined, channel
                 channel += self._shape(number)[3]
-        for join in joins:
-            if join.relu:       # which is applied to a whole array
-                parts.pop(join.results[0], None)
         return parts
 
     def _reads_parts(self, step):

@@ -406,3 +406,15 @@ def test_some_channels_of_an_image_are_read_where_they_are(precision, launched):
     compare(lambda x: F.concat([F.reshape(y, (len(y), -1)) for y in code(x)]), (2, 3, 5, 6),
             precision, convs, generic=['Reshape', 'Reshape', 'Concat'])
     assert launched.count('to_channels_last') == 3 and launched.count('to_channels_first') == 6
+
+
+def test_relu_of_what_is_joined_does_not_reach_those_that_read_its_parts(precision):
+    convs = ChainList(L.Convolution2D(3, 8, 3), *[L.Convolution2D(8, 8, 3) for _ in range(3)])
+
+    def code(x):
+        first = convs[0](x)
+        inner = F.concat((first, F.max_pooling_2d(first, 3, 1, 1, False)))
+        outer = F.relu(F.concat((F.average_pooling_2d(first, 3, 1, 1), inner)))
+        h = convs[1](outer[:, :8]) + convs[2](first)
+        return h + convs[3](F.max_pooling_2d(inner[:, 8:], 1)) + convs[3](inner[:, :8])
+    compare(code, (2, 3, 7, 6), precision, convs)
