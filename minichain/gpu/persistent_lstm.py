@@ -1,7 +1,8 @@
 """All steps of an LSTM over packed sequences in one launch: see ``kernels/persistent_lstm.cu``.
 
 Arrays are those of functions/lstm_sequence.py. Sums are made in a fixed order, which does not
-depend on how units are spread over blocks: two runs agree in every bit.
+depend on how units are spread over blocks: two runs agree in every bit. Products are of float32
+numbers, or of bfloat16 ones, added up in float32; ``config.precision = 'tf32'`` changes nothing.
 """
 from minichain.gpu.grids import whole_warps
 from minichain.gpu.launcher import BLOCK, kernel, storage

@@ -19,7 +19,7 @@ from minichain.gpu.simulator import ORDERS, simulation
 from minichain.gpu.simulator.arrays import no_waiting
 from minichain.gpu.simulator.builder import missing
 from minichain.gpu.sources import kernel_files
-from tests.gpu import fake_cuda, registry
+from tests.gpu import fake_cuda, registry, test_dispatch
 from tests.gpu.cases import persistent_lstm as cases
 from tests.gpu.test_sim_device import launched, learn, make_learner
 
@@ -74,6 +74,16 @@ def test_a_missing_barrier_of_the_grid_is_found_by_the_thread_sanitizer(without_
     with simulation(sanitizer='thread'), pytest.raises(
             DeviceError, match=r'data race(.|\n)*persistent_lstm\.cu:\d+'):
         registry.check(without_barrier, PLANTED)
+
+
+@pytest.mark.parametrize('sanitizer', ['address', 'thread'])
+@pytest.mark.parametrize('dtype', registry.DTYPES)
+@pytest.mark.parametrize('name', [FORWARD, BACKWARD])
+def test_sanitizers_have_nothing_to_report_of_rows_in_whole_packs(name, dtype, sanitizer):
+    if missing(sanitizer):
+        pytest.skip(missing(sanitizer))
+    with simulation('random', 3, sanitizer):
+        registry.check(f'{name}_{dtype}', (5, 12, 6, 6, 5, 1))
 
 
 # ---------------------------------------------------------------------------- the two ways
@@ -152,6 +162,31 @@ def test_one_result_alone_sends_gradients_back(which):
         results.append([x.grad.get() for x in xs])
     for one, other in zip(*results):
         np.testing.assert_allclose(one, other, rtol=0, atol=2e-6)
+
+
+@needs_simulator
+def test_one_launch_does_what_the_body_of_the_function_does(launched, monkeypatch):
+    """Also if few gradients come, or are wanted."""
+    with using_config('persistent_lstm', 'always'):
+        test_dispatch.test_kernels_do_what_the_body_does(
+            'lstm_sequence.run_steps', False, monkeypatch)
+    assert launched.count(f'{FORWARD}_float32') == launched.count(f'{BACKWARD}_float32') > 1
+
+
+@needs_simulator
+@pytest.mark.parametrize('precision', ['float32', 'bf16'])
+@pytest.mark.parametrize('last', [0, 1])
+def test_both_ways_may_run_again_and_again_as_a_clock_wants(last, precision, monkeypatch):
+    expected = n_step(precision, ('never', 'always')[last])
+
+    def run(key, ways, clock):
+        for way in (*ways, *ways, ways[last]):
+            way()
+    monkeypatch.setattr(lstm_sequence, 'machine_of', lambda array: None)
+    monkeypatch.setattr(lstm_sequence.cublaslt, 'version', lambda: 130000)
+    monkeypatch.setattr(fastest, 'run', run)
+    for one, other in zip(n_step(precision, 'auto'), expected):
+        np.testing.assert_array_equal(one, other)
 
 
 @needs_simulator
