@@ -418,3 +418,54 @@ def test_relu_of_what_is_joined_does_not_reach_those_that_read_its_parts(precisi
         h = convs[1](outer[:, :8]) + convs[2](first)
         return h + convs[3](F.max_pooling_2d(inner[:, 8:], 1)) + convs[3](inner[:, :8])
     compare(code, (2, 3, 7, 6), precision, convs)
+
+
+def drawn(seed):
+    """Return code that applies functions drawn by lot to results drawn by lot, and its model."""
+    draw, convs, program, channels = np.random.RandomState(seed), ChainList(), [], [3]
+    for _ in range(14):
+        i, j = draw.randint(len(channels), size=2)
+        kind = draw.choice(['one', 'one', 'one', 'three', 'pool', 'mean', 'join', 'join', 'relu',
+                            'slice', 'sum', 'swish', 'tanh', 'lrn', 'groups', 'scale', 'alone'])
+        cut, C = bool(draw.randint(2)), channels[i]
+        if kind in ('one', 'three', 'groups', 'alone'):
+            groups = C if kind == 'alone' else 2 if kind == 'groups' and C % 2 == 0 else 1
+            convs.add_link(L.Convolution2D(
+                C, C if kind == 'alone' else int(draw.choice([4, 8, 16])),
+                *((1,) if kind == 'one' else (3, 1, 1)), groups=groups, nobias=cut))
+            function, C = convs[-1], convs[-1].W.shape[0]
+        elif kind == 'join':
+            function, C = F.concat, C + channels[j]
+        elif kind == 'slice':
+            start = int(draw.randint(C))
+            function, C = (lambda x, start=start: x[:, start:]), C - start
+        elif kind == 'sum':
+            j = draw.choice([k for k, n in enumerate(channels) if n == C])
+            function = sum
+        else:
+            function = {'pool': lambda x: F.max_pooling_2d(x, 3, 1, 1, False), 'relu': F.relu,
+                        'mean': lambda x: F.average_pooling_2d(x, 3, 1, 1), 'tanh': F.tanh,
+                        'swish': lambda x: x * F.sigmoid(x), 'scale': lambda x: x * .5 + .1,
+                        'lrn': lambda x: F.local_response_normalization(x, alpha=.1)}[kind]
+        program.append((function, (i, j) if kind in ('join', 'sum') else (i,), cut))
+        channels.append(C)
+
+    def code(x):
+        values = [x]
+        for function, operands, cut in program:
+            given = [values[i] for i in operands]
+            y = function(given if len(given) > 1 else given[0])
+            values.append(F.relu(y) if cut else y)
+        return F.concat([F.mean(y, axis=(2, 3)) for y in values[-4:]])
+    return code, convs
+
+
+@pytest.mark.parametrize('seed', range(25))
+def test_networks_drawn_by_lot_are_right(seed, precision):
+    code, model = drawn(seed)
+    x, other = random_array(2, 3, 5, 4), random_array(2, 3, 5, 4, seed=1)
+    model.to_device(sim)
+    prepared = inference.prepare(code, sim.send(x), model=model)
+    found = [prepared(sim.send(each)) for each in (other, x)]
+    for y, each in zip(found, (other, x)):
+        close(y, in_float64(code, model, each), precision)
