@@ -115,6 +115,7 @@ class Product(NamedTuple):
     mask_width: int
     deterministic: bool
     workspace: int
+    addend: Matrix | None = None     # None: out
 
 
 @functools.cache
@@ -160,14 +161,14 @@ class CublasLt:
 
         Args:
             product: :class:`Product`.
-            addresses: of a, b, out, bias and mask; the last two may be None.
+            addresses: of a, b, out, bias, mask and addend; the last three may be None.
             alpha, beta: numbers.
             workspace: address of as many bytes as product tells.
             stream: address of a CUDA stream.
         Raises:
             DeviceError: no algorithm, or the library failed.
         """
-        a, b, out, bias, mask = addresses
+        a, b, out, bias, mask, addend = addresses
         alpha, beta = c_float(alpha), c_float(beta)
         with self.lock:   # the description holds addresses, so one product at a time has it
             plan = self.plans.get(product)
@@ -176,7 +177,7 @@ class CublasLt:
             plan.point_to(bias, mask)
             self.library.cublasLtMatmul(
                 self.handle, plan.operation, ctypes.byref(alpha), b, plan.b, a, plan.a,
-                ctypes.byref(beta), out, plan.out, out, plan.out,
+                ctypes.byref(beta), out if addend is None else addend, plan.addend, out, plan.out,
                 ctypes.byref(plan.choice.algorithm), workspace, product.workspace, stream)
 
 
@@ -193,13 +194,14 @@ class Plan:
     def __init__(self, library, handle, product, bias, mask):
         self.library = library
         self.operation = describe_operation(library, product)
-        self.a, self.b, self.out = (describe_matrix(library, matrix, product.out.batch)
-                                    for matrix in (product.a, product.b, product.out))
+        self.a, self.b, self.addend, self.out = (
+            describe_matrix(library, matrix, product.out.batch)
+            for matrix in (product.a, product.b, product.addend or product.out, product.out))
         self.point_to(bias, mask)   # the choice depends on how they are aligned
         self.choice, found = Algorithm(), c_int()
         try:
             library.cublasLtMatmulAlgoGetHeuristic(
-                handle, self.operation, self.b, self.a, self.out, self.out,
+                handle, self.operation, self.b, self.a, self.addend, self.out,
                 describe_preference(library, product), 1,
                 ctypes.byref(self.choice), ctypes.byref(found))
         except DeviceError as error:
@@ -248,7 +250,8 @@ def describe_preference(library, product):
     put = functools.partial(_set, library.cublasLtMatmulPreferenceSetAttribute, preference)
     put(_MAX_WORKSPACE, c_uint64(product.workspace))
     put(_REDUCTIONS, c_uint32(_REPEATABLE if product.deterministic else _ALL_REDUCTIONS))
-    for attribute, matrix in zip(_ALIGNMENTS, (product.b, product.a, product.out, product.out)):
+    for attribute, matrix in zip(_ALIGNMENTS, (product.b, product.a, product.addend or product.out,
+                                               product.out)):
         put(attribute, c_uint32(matrix.alignment))
     return preference
 

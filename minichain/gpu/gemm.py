@@ -13,11 +13,11 @@ from minichain.gpu.simulator import Simulator
 from minichain.gpu.simulator.tape import perform
 
 
-def gemm(a, b, out, *, trans_a=False, trans_b=False, alpha=1.0, beta=0.0, epilogue=None,
-         bias=None, mask=None, stream=None, workspace=None):
+def gemm(a, b, out, *, trans_a=False, trans_b=False, alpha=1.0, beta=0.0, addend=None,
+         epilogue=None, bias=None, mask=None, stream=None, workspace=None):
     """Store a matrix product, with what follows it fused into the same kernel:
 
-        out = epilogue(alpha * op(a) @ op(b) + beta * out),   op(x) = x or its transpose.
+        out = epilogue(alpha * op(a) @ op(b) + beta * addend),   op(x) = x or its transpose.
 
     ===================== =========================================================================
     epilogue              what it does
@@ -43,7 +43,8 @@ def gemm(a, b, out, *, trans_a=False, trans_b=False, alpha=1.0, beta=0.0, epilog
         out: (rows, columns) or (batch, rows, columns); float32 or bfloat16, the latter only of
             bfloat16 operands. Must not overlap the others.
         trans_a, trans_b: whether an operand is to be transposed.
-        alpha, beta: numbers. With beta = 0 what is in out is never read.
+        alpha, beta: numbers. With beta = 0 the addend is never read.
+        addend: array like out, which it must not overlap; None: what is in out.
         epilogue: a name of the table. With a batch, one of the first four, and one bias for all.
         bias: vector of out's dtype, read or written as the table says.
         mask: uint8 array of :func:`mask_shape`. The order of its bits is the library's affair.
@@ -61,7 +62,7 @@ def gemm(a, b, out, *, trans_a=False, trans_b=False, alpha=1.0, beta=0.0, epilog
         InvalidArgument: the name of the epilogue.
         DeviceError: the library is not there, or has no algorithm for these arguments.
     """
-    arrays = a, b, out, bias, mask
+    arrays = a, b, out, bias, mask, addend
     memory = [_memory(x) for x in arrays]
     if all(x is None or isinstance(x, np.ndarray) for x in memory):
         describe(*memory, trans_a, trans_b, epilogue, 0)
@@ -82,7 +83,7 @@ def mask_shape(rows, columns):
     return rows, -(-columns // 128) * 16
 
 
-def describe(a, b, out, bias, mask, trans_a, trans_b, epilogue, workspace):
+def describe(a, b, out, bias, mask, addend, trans_a, trans_b, epilogue, workspace):
     """Check the arguments of :func:`gemm`, and return them as a :class:`~cublaslt.Product`.
 
     Args:
@@ -118,13 +119,18 @@ def describe(a, b, out, bias, mask, trans_a, trans_b, epilogue, workspace):
     for name, x in (('a', a), ('b', b)):
         if _overlap(x, out):
             raise InvalidType(f'gemm: out shares memory with {name}; expected an array of its own')
+    other = None if addend is None else _matrix('addend', addend)
+    if addend is not None and ((addend.shape, addend.dtype) != (out.shape, out.dtype)
+                               or _overlap(addend, out)):
+        raise InvalidType(f'gemm: addend is {addend.dtype} {addend.shape}; expected as out, '
+                          f'{out.dtype} {out.shape}, and apart from it')
     exact = left.type == BFLOAT16 or config.precision == 'float32'
     compute = cublaslt.COMPUTE_FLOAT32 if exact else cublaslt.COMPUTE_TF32
     return cublaslt.Product(
         left, right, result, bool(trans_a), bool(trans_b), compute, what,
         0 if bias is None else _alignment(_address(bias)),
         0 if mask is None else _alignment(_address(mask)),
-        0 if mask is None else 8 * mask.shape[1], bool(config.deterministic), workspace)
+        0 if mask is None else 8 * mask.shape[1], bool(config.deterministic), workspace, other)
 
 
 def _matrix(name, x):
@@ -218,7 +224,7 @@ def _device(arrays):
 
 
 def specification(a, b, out, trans_a=False, trans_b=False, alpha=1.0, beta=0.0, epilogue=None,
-                  bias=None, mask=None):
+                  bias=None, mask=None, addend=None):
     """Compute :func:`gemm` of NumPy arrays, whose arguments it takes; this is what gemm means."""
     what, tf32 = EPILOGUES[epilogue], config.precision != 'float32'
     x, y = (_value(array, tf32) for array in (a, b))
@@ -226,7 +232,7 @@ def specification(a, b, out, trans_a=False, trans_b=False, alpha=1.0, beta=0.0, 
     y = y.swapaxes(-1, -2) if trans_b else y
     result = np.float32(alpha) * (x @ y)
     if beta:
-        result += np.float32(beta) * _value(out)
+        result += np.float32(beta) * _value(out if addend is None else addend)
     if what.bias == 'read':
         result += _value(bias)
     if epilogue and epilogue.startswith('relu'):

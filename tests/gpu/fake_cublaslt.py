@@ -128,16 +128,18 @@ class CublasLt:
     def cublasLtMatmul(self, handle, operation, alpha, a, a_layout, b, b_layout, beta, c, c_layout,
                        d, d_layout, algorithm, workspace, size, stream):
         assert ctypes.string_at(algorithm, 64) == ALGORITHM
-        assert self._fits(operation, a_layout, b_layout, d_layout) and c == d
+        assert self._fits(operation, a_layout, b_layout, d_layout)
+        assert c != d or c_layout == d_layout or self.objects[c_layout] == self.objects[d_layout]
         facts = self.objects[operation]
-        a, b, d = (self._matrices(*x) for x in ((a, a_layout), (b, b_layout), (d, d_layout)))
+        a, b, c, d = (self._matrices(*x) for x in (
+            (a, a_layout), (b, b_layout), (c, c_layout), (d, d_layout)))
         x, y = numbers(a), numbers(b)
         x = x.transpose(0, 2, 1) if facts['transpose_a'] else x
         y = y.transpose(0, 2, 1) if facts['transpose_b'] else y
         alpha, beta = (ctypes.c_float.from_address(value).value for value in (alpha, beta))
         result = alpha * np.einsum('bmk,bkn->bmn', x, y)
         if beta:
-            result = result + beta * numbers(d)
+            result = result + beta * numbers(c)
         result, vector = self._epilogue(facts, x, y, result, d)
         if vector is not None:
             self._write(memory(facts['bias'], d.dtype, vector.shape, (1,)), vector)

@@ -77,6 +77,17 @@ def test_batches_slices_and_interleaved_matrices(fake):
     assert not wide[..., :5].any() and not wide[..., 12:].any()
 
 
+def test_what_is_added_may_lie_elsewhere(fake):
+    arguments, wide = operands(epilogue='relu_bias'), np.zeros((5, 9), 'f')
+    wide[:, 1:8] = arguments['out']
+    result = expected(arguments, 2, 3)
+    arguments['out'][...] = np.nan
+    run(arguments, alpha=2, beta=3, addend=stand_in.Array(wide[:, 1:8]))
+    assert_as_expected(arguments, result)
+    aligned = fake.behaviour.preferences[-1]
+    assert aligned['align_c'] == 4 < aligned['align_d']
+
+
 def test_the_types_of_arithmetic_follow_the_arrays_and_the_configuration(fake):
     def compute(precision, bfloat16=False):
         arguments = operands()
@@ -254,8 +265,8 @@ def attribute(library, kind, handle, number, dtype):
 
 def described(trans_a=False, trans_b=True, epilogue='relu_mask_bias', **changes):
     arguments = operands(trans_a, trans_b, epilogue) | changes
-    return gemm.describe(*(arguments.get(name) for name in ('a', 'b', 'out', 'bias', 'mask')),
-                         trans_a, trans_b, epilogue, 1 << 25)
+    names = 'a', 'b', 'out', 'bias', 'mask', 'addend'
+    return gemm.describe(*map(arguments.get, names), trans_a, trans_b, epilogue, 1 << 25)
 
 
 def test_the_library_holds_the_description_of_an_operation(real):

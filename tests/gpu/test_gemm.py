@@ -105,6 +105,19 @@ def test_without_beta_what_stood_in_out_is_never_read():
     assert np.isfinite(gemm(**arguments)).all()
 
 
+def test_what_is_added_may_lie_elsewhere_but_not_in_part():
+    arguments, wide = operands(epilogue='relu_bias'), np.zeros((M, 2 * N), 'f')
+    wide[:, :N] = addend = arguments['out']
+    result = expected(arguments, 2, 3)
+    arguments['out'] = wide[:, N:]
+    gemm(**arguments, alpha=2, beta=3, addend=wide[:, :N])
+    assert_as_expected(arguments, result)
+    np.testing.assert_array_equal(wide[:, :N], addend)
+    for wrong in (wide[:, 1:N + 1], addend[:, :-1], addend.astype('u2')):
+        with pytest.raises(InvalidType, match='gemm: addend is .* expected as out'):
+            gemm(**arguments, beta=1, addend=wrong)
+
+
 def test_a_batch_of_products_may_share_an_operand_and_a_bias():
     a, b, bias = whole_numbers((3, M, K)), whole_numbers((K, N)), whole_numbers(N)
     out = np.empty((3, M, N), 'f')
