@@ -1,4 +1,4 @@
-"""Convolution of images with channels last, bias and ReLU included, by filters laid out before.
+"""Convolution of images with channels last, and what follows it, by filters laid out before.
 
 A pixel is a row of a matrix. Windows of one position are one product, which reads the images as
 they are and may write its columns into the pixels of wider results. Of other windows a kernel
@@ -12,6 +12,7 @@ from minichain.backend import get_array_module
 from minichain.configuration import config
 from minichain.gpu import cublaslt, cudnn, cudnn_convolution, fastest
 from minichain.gpu.casts import as_stored
+from minichain.gpu.channelwise import add
 from minichain.gpu.convolution import cudnn_serves
 from minichain.gpu.gemm import gemm
 from minichain.gpu.im2row import im2row, row_width
@@ -55,7 +56,7 @@ class Filters:
         return '_'.join(['relu'] * self.relu + ['bias'] * (self.b is not None)) or None
 
 
-def convolve(x, filters, y, first=0, begin=0):
+def convolve(x, filters, y, first=0, begin=0, addend=None):
     """Fill O channels of results, from ``first`` on.
 
     Args:
@@ -63,40 +64,48 @@ def convolve(x, filters, y, first=0, begin=0):
         filters: :class:`Filters`.
         y: (N, OH, OW, at least first + O), of the dtype of x.
         begin: the first of the C channels of x that filters see.
+        addend: (N, OH, OW, O), of the dtype of x, is added before ReLU; None: nothing.
     """
-    by_products = functools.partial(_by_products, x, filters, y, first, begin)
-    if not cudnn_serves(x, filters.windows):
+    by_products = functools.partial(_by_products, x, filters, y, first, begin, addend)
+    parted = addend is not None and addend.shape != y.shape     # which our kernel does not add
+    if parted or not cudnn_serves(x, filters.windows):
         by_products()
         return
-    by_cudnn = functools.partial(_by_cudnn, x, filters, y, first, begin)
+    by_cudnn = functools.partial(_by_cudnn, x, filters, y, first, begin, addend)
     if config.use_cudnn == 'always':
         by_cudnn()
         return
     windows = filters.windows
-    key = (f'channels last {x.dtype} {x.shape} {filters.shape} {y.shape[3]} {filters.epilogue} '
-           f'{windows.stride} {windows.pad} {windows.dilate} {filters.groups} {config.precision} '
-           f'cublasLt {cublaslt.version()} cuDNN {cudnn.version()}')
+    key = (f'channels last {x.dtype} {x.shape} {filters.shape} {y.shape[3]} {filters.epilogue}'
+           f'{" sum" * (addend is not None)} {windows.stride} {windows.pad} {windows.dilate} '
+           f'{filters.groups} {config.precision} cublasLt {cublaslt.version()} '
+           f'cuDNN {cudnn.version()}')
     fastest.run(key, (by_products, by_cudnn))
 
 
-def _by_cudnn(x, filters, y, first, begin):
-    windows, (W, b) = filters.windows, filters.for_cudnn
+def _by_cudnn(x, filters, y, first, begin, addend):
+    windows, (W, b), plain = filters.windows, filters.for_cudnn, addend is None
     x = x[..., begin:begin + filters.groups * W.shape[3]]
     how = cudnn_convolution.Convolution(windows.stride, windows.pad, windows.dilate,
                                         filters.groups)
     cudnn_convolution.convolution_forward(x, W, y[..., first:first + len(W)], how, b=b,
-                                          relu=filters.relu, layout='NHWC')
+                                          relu=filters.relu and plain, layout='NHWC')
+    if not plain:
+        add(y, addend, y, filters.relu)
 
 
-def _by_products(x, filters, y, first, begin):
+def _by_products(x, filters, y, first, begin, addend):
     channels, each = filters.shape[3], filters.matrices.shape[1]
     pixels = y.reshape(-1, y.shape[3])
+    others = None if addend is None else addend.reshape(-1, addend.shape[3])
     for group, W in enumerate(filters.matrices):
         start = group * each
         out = pixels[:, first + start:first + start + each]
         b = None if filters.b is None else filters.b[start:start + each]
+        more = None if others is None else others[:, start:start + each]
         for rows, part in _rows(x, filters, begin + group * channels):
-            gemm(rows, W, out[part], trans_b=True, epilogue=filters.epilogue, bias=b)
+            gemm(rows, W, out[part], trans_b=True, epilogue=filters.epilogue, bias=b,
+                 **({} if more is None else {'addend': more[part], 'beta': 1}))
 
 
 def _rows(x, filters, begin):

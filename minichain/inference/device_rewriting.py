@@ -9,7 +9,7 @@ from minichain.functions.convolution import Convolution
 from minichain.functions.get_item import GetItem
 from minichain.functions.max_pooling import MaxPooling
 from minichain.functions.mean import Mean
-from minichain.functions.operators import Mul
+from minichain.functions.operators import Add, Mul
 from minichain.functions.sigmoid import Sigmoid
 from minichain.inference.graph import Step
 
@@ -141,3 +141,43 @@ def _join_behind(product, extra, join, graph):
 
 def _slice(number, start, stop, result):
     return Step(GetItem((slice(None), slice(start, stop))), [number], [result])
+
+
+class SumWithConvolution(Primitive):
+    """Convolution of x with W and b, of which b may be missing, plus a further operand."""
+
+    label = 'Convolution'
+
+    def __init__(self, convolution):
+        self.convolution = convolution
+
+    def forward(self, arrays):
+        y, = self.convolution.forward(arrays[:-1])
+        return y + arrays[-1],
+
+
+def with_sums(graph):
+    """Return the steps of a graph, with one for each convolution and sum that alone reads it."""
+    steps, makers, readers = [], {}, readers_of(graph.steps)
+    for step in graph.steps:
+        makers[step.results[0]] = step
+        pairs = (step.operands, step.operands[::-1]) if step.kind is Add else ()
+        for other, number in pairs:
+            maker = makers.get(number)
+            if maker in steps and _may_add(maker, graph) and len(readers[number]) == 1 and (
+                    number not in graph.outputs and other not in graph.constants
+                    and graph.examples[other].shape == graph.examples[number].shape):
+                steps.remove(maker)
+                relu, step = step.relu, Step(SumWithConvolution(maker.function),
+                                             [*maker.operands, other], step.results)
+                step.relu = relu
+                break
+        steps.append(step)
+    return steps
+
+
+def _may_add(step, graph):
+    """Return whether a step is a convolution by products."""
+    return (step.kind is Convolution and not step.relu
+            and all(number in graph.constants for number in step.operands[1:])
+            and (step.function.groups == 1 or graph.constants[step.operands[1]].shape[1] > 1))

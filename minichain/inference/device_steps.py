@@ -21,7 +21,12 @@ from minichain.functions.reshape import Reshape
 from minichain.gpu.casts import as_float32, as_stored, storage_dtype
 from minichain.gpu.channelwise import scale_channels
 from minichain.gpu.layouts import to_channels_first, to_channels_last
-from minichain.inference.device_rewriting import readers_of, with_joint_products, with_swish
+from minichain.inference.device_rewriting import (
+    readers_of,
+    with_joint_products,
+    with_sums,
+    with_swish,
+)
 from minichain.inference.device_ways import OF_PARTS, PRODUCTS, WAYS
 from minichain.inference.steps import by_function, last_uses
 
@@ -46,8 +51,8 @@ def plan(graph):
         (steps, generic): steps as of :func:`minichain.inference.steps.plan`, but with names of
         values; generic: labels of the functions that run in the plain form.
     """
-    graph.steps = with_swish(graph)
-    graph.steps = with_joint_products(graph)
+    for rewrite in (with_swish, with_joint_products, with_sums):
+        graph.steps = rewrite(graph)
     planner = _Planner(graph)
     for step in graph.steps:
         planner.add(step)
@@ -93,7 +98,8 @@ class _Planner:
             self._run_plainly(step)
         elif step.kind in OF_PARTS:
             name, begin = self._last(images[0])
-            self._compute(step, functools.partial(fill, begin=begin), [name])
+            self._compute(step, functools.partial(fill, begin=begin), [
+                name, *(self._last(number, whole=True) for number in images[1:])])
         else:
             self._compute(step, fill, [self._last(number, whole=True) for number in images])
 
@@ -183,14 +189,15 @@ class _Planner:
             for number in join.operands:
                 others = [step for step in readers[number] if step is not join]
                 if (number not in self._graph.outputs and join.operands.count(number) == 1
-                        and all(map(self._reads_parts, others))
+                        and all(self._reads_parts(step, number) for step in others)
                         and not (others and joined in rectified)):
                     parts[number] = joined, channel
                 channel += self._shape(number)[3]
         return parts
 
-    def _reads_parts(self, step):
-        return step.kind in OF_PARTS or self._first_taken(step) is not None
+    def _reads_parts(self, step, number):
+        return number not in step.operands[1:] and (
+            step.kind in OF_PARTS or self._first_taken(step) is not None)
 
     def _is_served(self, step, images):
         """Return whether the form with channels last may do for a step."""

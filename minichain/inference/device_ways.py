@@ -3,8 +3,8 @@
 Each of WAYS, by the kind of a step, takes a step, its graph, the numbers of its operands that are
 no constants, and the dtype in which images are stored. It returns ``fill(y, first, *images)``, or
 None if this step is not for it. Images and y are (N, H, W, C). What is computed are the channels
-of y from ``first`` on; of the kinds OF_PARTS, of those of the image from ``begin`` on, a further
-argument. Of others both are 0, and there are no other channels.
+of y from ``first`` on; of the kinds OF_PARTS, of those of the first image from ``begin`` on, a
+further argument. Otherwise both are 0, and there are no other channels.
 """
 import math
 
@@ -31,7 +31,7 @@ from minichain.gpu.pooling_channels_last import (
     max_pooling_channels_last,
     mean_pooling_channels_last,
 )
-from minichain.inference.device_rewriting import Swish
+from minichain.inference.device_rewriting import SumWithConvolution, Swish
 from minichain.inference.graph import Turned
 
 
@@ -40,10 +40,13 @@ def _are_parameters(graph, numbers):
 
 
 def _convolution(step, graph, images, dtype):
-    windows, groups = step.function.windows, step.function.groups
-    if len(windows.size) != 2 or not _are_parameters(graph, step.operands[1:]):
+    sums = step.kind is SumWithConvolution      # its last operand is no parameter
+    function = step.function.convolution if sums else step.function
+    windows, groups = function.windows, function.groups
+    parameters = step.operands[1:len(step.operands) - sums]
+    if len(windows.size) != 2 or not _are_parameters(graph, parameters):
         return None
-    W, *b = (graph.constants[number] for number in step.operands[1:])
+    W, *b = (graph.constants[number] for number in parameters)
     if W.shape[1] == 1 < groups:
         return _depthwise(W, b[0] if b else None, windows, groups, dtype, step.relu)
     return _product(Filters(W, b[0] if b else None, windows, groups, dtype, step.relu))
@@ -59,7 +62,7 @@ def _linear(step, graph, images, dtype):
 
 
 def _product(filters):
-    return lambda y, first, x, begin=0: convolve(x, filters, y, first, begin)
+    return lambda y, first, x, *addend, begin=0: convolve(x, filters, y, first, begin, *addend)
 
 
 def _depthwise(W, b, windows, groups, dtype, relu):
@@ -145,12 +148,13 @@ def _named(name):
     return way
 
 
-WAYS = {Convolution: _convolution, Linear: _linear, Turned: _linear, MaxPooling: _maximum,
-        AveragePooling: _mean, Mean: _mean_of_all,
+WAYS = {Convolution: _convolution, SumWithConvolution: _convolution, Linear: _linear,
+        Turned: _linear, MaxPooling: _maximum, AveragePooling: _mean, Mean: _mean_of_all,
         LocalResponseNormalization: _normalization,
         ReLU: _named('clip'), ClippedReLU: _named('clip'), Sigmoid: _named('sigmoid'),
         Swish: _named('swish'),
         **dict.fromkeys((Add, Sub, Mul, Div, AddConstant, MulConstant), _arithmetic)}
-PRODUCTS = Convolution, Linear, Turned      # worth it to cast and transpose images before
-# Of these image and y may have other channels, which are not looked at and left alone.
+# Worth it to cast and transpose images before.
+PRODUCTS = Convolution, SumWithConvolution, Linear, Turned
+# Of these the first image and y may have other channels, which are not looked at and left alone.
 OF_PARTS = (*PRODUCTS, MaxPooling, AveragePooling, Mean)

@@ -49,6 +49,21 @@ def test_some_channels_of_wider_images_give_some_of_wider_results_and_no_other_m
         assert np.isnan(np.delete(found, places, axis=3)).all()
 
 
+@pytest.mark.parametrize('dtype', DTYPES)
+def test_what_is_added_comes_before_relu(dtype):
+    for x, W, b, more, windows, groups in CONVOLUTIONS:
+        expected = np.maximum(more + convolution_arrays.convolve.body(
+            *(each.astype(np.float64) for each in (x, W, b)), windows, groups), 0)
+        filters = Filters(sim.send(W), sim.send(b), windows, groups, np.dtype(dtype), True)
+        images, addend = (sim.send(stored(np.ascontiguousarray(each.transpose(0, 2, 3, 1)), dtype))
+                          for each in (x, more))
+        y = sim.send(wide(addend.shape, dtype))
+        convolve(images, filters, y, 3, addend=addend)
+        found = from_bfloat16(y.get()) if dtype == 'uint16' else y.get()
+        error = abs(found[..., 3:3 + len(W)].transpose(0, 3, 1, 2) - expected).max()
+        assert error < DTYPES[dtype] * abs(expected).max()
+
+
 # ---------------------------------------------------------------------------- cuDNN
 
 @pytest.fixture
@@ -104,6 +119,20 @@ def test_the_key_of_the_choice_tells_kinds_of_convolution_apart(cudnn):
             run(case, bias, relu)
     keys = [call for call in cudnn if isinstance(call, str)]
     assert len(keys) == len(set(keys)) > 6 * 3
+
+
+@pytest.mark.parametrize('width', [8, 9])
+def test_what_is_added_to_a_result_of_cudnn_is_added_by_a_kernel(width, cudnn, monkeypatch):
+    x, W, b, more, windows, groups = CONVOLUTIONS[2]
+    more = np.ascontiguousarray(more.transpose(0, 2, 3, 1)) * 10
+    filters = Filters(W, b, windows, groups, np.dtype('float32'), True)
+    y = np.full((*more.shape[:3], width), 5, np.float32)
+    convolve(np.ascontiguousarray(x.transpose(0, 2, 3, 1)), filters, y, 0, addend=more)
+    if width == 8:
+        assert cudnn[1][3]['relu'] is False and ' sum ' in cudnn[0]
+        np.testing.assert_array_equal(y, np.maximum(more + 7, 0))
+    else:
+        assert not cudnn    # into some channels of wider ones only products add
 
 
 @pytest.mark.parametrize('switch, value', [('use_cudnn', 'never'), ('deterministic', True)])

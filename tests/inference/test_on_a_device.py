@@ -107,7 +107,7 @@ def test_networks_of_the_house_need_no_generic_function(name, precision, launche
     with no_waiting():
         prepared(x)
     assert launched.count('to_channels_last') == 1
-    assert not {'to_channels_first', 'im2col', 'bias_relu'} & set(launched)
+    assert not {'to_channels_first', 'im2col', 'bias_relu', 'add'} & set(launched)
 
 
 class Branches(Chain):
@@ -165,7 +165,7 @@ def test_sums_of_branches_as_in_residual_networks(precision, launched):
         h = F.relu(convs[1](h) + h)
         return h + h
     compare(code, (2, 3, 5, 6), precision, convs)
-    assert launched.count('add') == 6
+    assert launched.count('add') == 3   # the other sum is taken by the products
 
 
 def test_means_that_leave_padding_out_and_windows_beyond_it(precision):
