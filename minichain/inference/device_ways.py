@@ -25,7 +25,7 @@ from minichain.gpu.casts import as_stored
 from minichain.gpu.channelwise import add, multiply, scale_channels
 from minichain.gpu.convolution_channels_last import Filters, convolve
 from minichain.gpu.depthwise_channels_last import depthwise_channels_last
-from minichain.gpu.lrn import lrn_forward
+from minichain.gpu.lrn_channels_last import lrn_channels_last
 from minichain.gpu.pooling import counts_padding
 from minichain.gpu.pooling_channels_last import (
     max_pooling_channels_last,
@@ -108,7 +108,7 @@ def _normalization(step, graph, images, dtype):
     rectify = _activation(graph, step, 'clip') if step.relu else None
 
     def fill(y, first, x):
-        lrn_forward(x, y, *numbers, channels_last=True)
+        lrn_channels_last(x, y, *numbers)
         if rectify:
             rectify(y, first, y)
     return fill

@@ -141,7 +141,7 @@ def test_branches_are_computed_where_they_are_joined(precision, launched):
     prepared(sim.send(random_array(2, 3, 9, 8)))
     assert [name for name in launched if name != 'im2row'] == [
         'to_channels_last', 'max_pooling_channels_last', 'mean_pooling_channels_last',
-        *['scale_channels'] * 5, 'add', 'lrn_forward', 'scale_channels',
+        *['scale_channels'] * 5, 'add', 'lrn_channels_last', 'scale_channels',
         'max_pooling_channels_last', 'scale_channels',
         'mean_pooling_channels_last', *['widen'] * (precision == 'bf16')]
     assert launched.count('im2row') == 1 + 1 + 4
@@ -166,6 +166,18 @@ def test_sums_of_branches_as_in_residual_networks(precision, launched):
         return h + h
     compare(code, (2, 3, 5, 6), precision, convs)
     assert launched.count('add') == 3   # the other sum is taken by the products
+
+
+def test_responses_are_normalized_over_any_number_of_channels(precision, launched):
+    conv = L.Convolution2D(3, 19, 1)
+
+    def code(x):
+        h = F.local_response_normalization(conv(x), 3, 1., .2, .5)
+        return F.relu(F.local_response_normalization(h, 4, alpha=.1))
+    prepared = compare(code, (2, 3, 5, 6), precision, conv)
+    launched.clear()
+    prepared(sim.send(random_array(2, 3, 5, 6)))
+    assert launched.count('lrn_forward') == launched.count('lrn_channels_last') == 1
 
 
 def test_means_that_leave_padding_out_and_windows_beyond_it(precision):

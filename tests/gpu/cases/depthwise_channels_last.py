@@ -31,4 +31,5 @@ def filtered(random, store, N, C, H, W, kh, kw, stride, pad, dilation, more, ext
                constant_values=-5)
     x = store(np.pad(x.astype('f'), [(0, 0)] * 3 + [(begin, begin)], constant_values=np.nan))
     return ({'x': x, 'begin': begin, 'W': filters, 'b': b if bias else None, 'windows': windows,
-             'M': M, 'y': store(np.full(y.shape, -5)), 'first': first, 'relu': bool(relu)}, {'y': y})
+             'M': M, 'y': store(np.full(y.shape, -5)), 'first': first, 'relu': bool(relu)},
+            {'y': y})
