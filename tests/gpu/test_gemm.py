@@ -278,6 +278,19 @@ def test_a_gpu_multiplies_as_the_formulas_say(epilogue, trans, precision):
 
 @needs_a_gpu
 @pytest.mark.parametrize('precision', ['float32', 'tf32', 'bf16'])
+def test_a_gpu_adds_what_lies_elsewhere(precision):
+    arguments = operands(trans_b=True, epilogue='relu_bias', m=64, k=48, n=128)
+    result, there = expected(arguments, 1, 1), on_gpu(arguments, precision == 'bf16')
+    addend = there['out'].copy()
+    there['out'][...] = 0
+    with using_config('precision', precision):
+        gemm(**there, beta=1, addend=addend)
+    np.testing.assert_allclose(on_cpu(there)['out'], result[0],
+                               2 ** -8 if precision == 'bf16' else 0)
+
+
+@needs_a_gpu
+@pytest.mark.parametrize('precision', ['float32', 'tf32', 'bf16'])
 def test_two_deterministic_products_on_a_gpu_agree_in_every_bit(precision):
     rng = np.random.default_rng(0)   # a long sum of few results, which invites splitting it
     arguments = on_gpu({'a': rng.standard_normal((16384, 64)).astype('f'),
