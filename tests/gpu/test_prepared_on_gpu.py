@@ -59,4 +59,6 @@ def test_a_network_is_that_of_float64_and_can_be_captured(name, precision, use_c
     assert step.captures == 1 and step.reason is None
     expected = cases.in_float64(lambda x: net(x, layers=[layer])[layer], net,
                                 cases.random_array(*shape, seed=3))
-    cases.close(found, expected, precision, cases.SENSITIVE.get(name, 1))
+    # cuDNN may transform images before it multiplies, which costs digits of float32.
+    transforms = precision == 'float32' and use_cudnn != 'never'
+    cases.close(found, expected, precision, 10 if transforms else cases.SENSITIVE.get(name, 1))
