@@ -7,7 +7,7 @@ import math
 from minichain.gpu.grids import flat
 from minichain.gpu.launcher import kernel, storage
 
-ACTIVATIONS = {None: 0, 'clip': 1, 'sigmoid': 2, 'swish': 3}
+ACTIVATIONS = {None: 0, 'clip': 1, 'sigmoid': 2, 'swish': 3, 'leaky': 4}
 
 
 def launch(name, a, *arguments):
@@ -29,14 +29,14 @@ def multiply(a, b, y):
     launch('multiply', a, b, y, a.size, 0 if a.shape == b.shape else a.size // len(a), a.shape[-1])
 
 
-def scale_channels(x, factor, term, y, activation=None, limit=math.inf):
+def scale_channels(x, factor, term, y, activation=None, number=math.inf):
     """Compute  y = f(x factor + term).
 
     Args:
         x, y: (..., C); y is filled and may be x.
         factor, term: (C,), float32.
-        activation: f: None: nothing; 'clip': min(max(., 0), limit); 'sigmoid'; 'swish': the
-            product of the value and its sigmoid.
+        activation: f: None: nothing; 'clip': min(max(., 0), number); 'sigmoid'; 'swish': the
+            product of the value and its sigmoid; 'leaky': times number if it is below 0.
     """
     launch('scale_channels', x, factor, term, y, x.size, x.shape[-1], ACTIVATIONS[activation],
-           limit)
+           number)

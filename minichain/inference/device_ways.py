@@ -18,7 +18,7 @@ from minichain.functions.local_response_normalization import LocalResponseNormal
 from minichain.functions.max_pooling import MaxPooling
 from minichain.functions.mean import Mean
 from minichain.functions.operators import Add, AddConstant, Div, Mul, MulConstant, Sub
-from minichain.functions.relu import ClippedReLU, ReLU
+from minichain.functions.relu import ClippedReLU, LeakyReLU, ReLU
 from minichain.functions.sigmoid import Sigmoid
 from minichain.functions.windows import Windows
 from minichain.gpu.casts import as_stored
@@ -129,30 +129,34 @@ def _arithmetic(step, graph, images, dtype):
     return lambda y, first, a, b: multiply(b, a, y) if turned else multiply(a, b, y)
 
 
-def _activation(graph, step, name, limit=math.inf):
+def _activation(graph, step, name, number=math.inf):
     channels = graph.examples[step.results[0]].shape[1]
-    return _scaling(graph, step, np.ones(channels), np.zeros(channels), name, limit)
+    return _scaling(graph, step, np.ones(channels), np.zeros(channels), name, number)
 
 
-def _scaling(graph, step, factor, term, name, limit=math.inf):
+def _scaling(graph, step, factor, term, name, number=math.inf):
     xp = get_array_module(graph.examples[step.results[0]])
     factor, term = (xp.asarray(values).astype('float32') for values in (factor, term))
-    return lambda y, first, x: scale_channels(x, factor, term, y, name, limit)
+    return lambda y, first, x: scale_channels(x, factor, term, y, name, number)
 
 
-def _named(name):
-    """Return the way of an activation; ReLU after it, which there seldom is, is none of ours."""
+def _named(name, attribute=None):
+    """Return the way of an activation; ReLU after it, which there seldom is, is none of ours.
+
+    Args:
+        name: as of scale_channels. attribute: of the function, its number there.
+    """
     def way(step, graph, images, dtype):
-        limit = getattr(step.function, 'z', math.inf)
-        return None if step.relu else _activation(graph, step, name, limit)
+        number = getattr(step.function, attribute) if attribute else math.inf
+        return None if step.relu else _activation(graph, step, name, number)
     return way
 
 
 WAYS = {Convolution: _convolution, SumWithConvolution: _convolution, Linear: _linear,
         Turned: _linear, MaxPooling: _maximum, AveragePooling: _mean, Mean: _mean_of_all,
         LocalResponseNormalization: _normalization,
-        ReLU: _named('clip'), ClippedReLU: _named('clip'), Sigmoid: _named('sigmoid'),
-        Swish: _named('swish'),
+        ReLU: _named('clip'), ClippedReLU: _named('clip', 'z'), Sigmoid: _named('sigmoid'),
+        Swish: _named('swish'), LeakyReLU: _named('leaky', 'slope'),
         **dict.fromkeys((Add, Sub, Mul, Div, AddConstant, MulConstant), _arithmetic)}
 # Worth it to cast and transpose images before.
 PRODUCTS = Convolution, SumWithConvolution, Linear, Turned

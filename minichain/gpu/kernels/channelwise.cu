@@ -10,9 +10,11 @@
 
 __device__ inline float cut(float value, int cuts) { return cuts && value < 0 ? 0 : value; }
 
-// f: 0 as it is, 1 min(max(., 0), limit), 2 sigmoid, 3 the product of both. NaN stays NaN.
-__device__ inline float activate(float value, int f, float limit) {
-    if (f == 1) return value < 0 ? 0 : value > limit ? limit : value;
+// f: 0 as it is, 1 min(max(., 0), number), 2 sigmoid, 3 the product of both, 4 times number if it
+// is below 0. NaN stays NaN.
+__device__ inline float activate(float value, int f, float number) {
+    if (f == 1) return value < 0 ? 0 : value > number ? number : value;
+    if (f == 4) return value < 0 ? value * number : value;
     if (f >= 2) return (f == 3 ? value : 1) * sigmoid(value);
     return value;
 }
@@ -63,14 +65,14 @@ __device__ void multiply(const T *a, const T *b, T *y, long long count, long lon
 
 template <int WIDTH, typename T>
 __device__ void scale(const T *x, const float *factor, const float *term, T *y, long long count,
-                      int C, int f, float limit) {
+                      int C, int f, float number) {
     for (long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * WIDTH; i < count;
          i += (long long)gridDim.x * blockDim.x * WIDTH) {
         int c = i % C;
         Pack<T, WIDTH> pack = load_pack<WIDTH>(x + i);
         for (int k = 0; k < WIDTH; k++)
             pack.at[k] = from_float<T>(
-                activate(to_float(pack.at[k]) * factor[c + k] + term[c + k], f, limit));
+                activate(to_float(pack.at[k]) * factor[c + k] + term[c + k], f, number));
         store_pack(y + i, pack);
     }
 }
@@ -78,12 +80,12 @@ __device__ void scale(const T *x, const float *factor, const float *term, T *y, 
 // x, y: count numbers, C of a pixel side by side; y may be x.
 template <typename T>
 __device__ void scale(const T *x, const float *factor, const float *term, T *y, long long count,
-                      int C, int f, float limit) {
+                      int C, int f, float number) {
     constexpr int WIDTH = full_width<T>();
     if (rows_are_aligned(x, C) && rows_are_aligned(y, C))
-        scale<WIDTH>(x, factor, term, y, count, C, f, limit);
+        scale<WIDTH>(x, factor, term, y, count, C, f, number);
     else
-        scale<1>(x, factor, term, y, count, C, f, limit);
+        scale<1>(x, factor, term, y, count, C, f, number);
 }
 
 extern "C" __global__ void add_float32(const float *a, const float *b, float *y, long long count,
@@ -108,12 +110,12 @@ extern "C" __global__ void multiply_bfloat16(const bfloat16 *a, const bfloat16 *
 
 extern "C" __global__ void scale_channels_float32(const float *x, const float *factor,
                                                   const float *term, float *y, long long count,
-                                                  int C, int f, float limit) {
-    scale(x, factor, term, y, count, C, f, limit);
+                                                  int C, int f, float number) {
+    scale(x, factor, term, y, count, C, f, number);
 }
 
 extern "C" __global__ void scale_channels_bfloat16(const bfloat16 *x, const float *factor,
                                                    const float *term, bfloat16 *y, long long count,
-                                                   int C, int f, float limit) {
-    scale(x, factor, term, y, count, C, f, limit);
+                                                   int C, int f, float number) {
+    scale(x, factor, term, y, count, C, f, number);
 }

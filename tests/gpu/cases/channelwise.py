@@ -23,12 +23,14 @@ def products(random, store, N, pixels, C, one):
 
 
 @reference('scale_channels', scale_channels,
-           [(7, 8, 1), (1, 1, 0), (5, 3, 1), (300, 16, 2), (9, 24, 3), (4, 5, 3)], registers=56)
+           [(7, 8, 1), (1, 1, 0), (5, 3, 1), (300, 16, 2), (9, 24, 3), (4, 5, 3),
+            (8, 8, 4)], registers=56)
 def scaled(random, store, pixels, C, kind):
     x = store(random.standard_normal((pixels, C)))
     factor, term = (random.standard_normal(C).astype(np.float32) for _ in range(2))
     value = x.astype(np.float64) * factor + term
     sigmoid, limit = 1 / (1 + np.exp(-value)), 1.5 if C == 8 else np.inf
-    y = (value, np.clip(value, 0, limit), sigmoid, value * sigmoid)[kind]
+    y = (value, np.clip(value, 0, limit), sigmoid, value * sigmoid, np.where(
+        value < 0, 1.5 * value, value))[kind]
     return ({'x': x, 'factor': factor, 'term': term, 'y': store(np.full(y.shape, np.nan)),
-             'activation': list(ACTIVATIONS)[kind], 'limit': limit}, {'y': y})
+             'activation': list(ACTIVATIONS)[kind], 'number': limit}, {'y': y})
