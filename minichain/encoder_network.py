@@ -12,9 +12,9 @@ Each has
 import os
 
 from minichain import caffe, onnx
-from minichain.autograd import as_array
+from minichain.autograd import Variable, as_array
 from minichain.caffe.network import find_input_shape, read_network
-from minichain.errors import DataError, InvalidArgument, MinichainError
+from minichain.errors import DataError, InvalidArgument, InvalidType, MinichainError
 from minichain.functions.cast import cast
 from minichain.functions.concat import concat
 from minichain.image import CUSTOMS, Preprocessing
@@ -57,10 +57,24 @@ def is_onnx(path):
     if path.lower().endswith('.onnx'):
         return True
     try:
+        if not os.path.isfile(path):    # whoever opens a pipe may wait for ever
+            return False
         with open(path, 'rb') as file:
-            return os.path.isfile(path) and file.read(1) == b'\x08'   # a number; Caffe has a name
+            return file.read(1) == b'\x08'      # a number; Caffe has a name
     except (OSError, ValueError):
         return False    # the reader says why
+
+
+def files_of(weights):
+    """Return the paths of all files that hold a network: of ONNX, its external data too.
+
+    Raises:
+        FileError: one of them cannot be read.
+    """
+    try:
+        return [weights, *(read_model(weights).files if is_onnx(os.fsdecode(weights)) else ())]
+    except DataError:       # no network; whoever loads it says why
+        return [weights]
 
 
 class CaffeNetwork:
@@ -111,7 +125,7 @@ class OnnxNetwork:
     prototxt = None
 
     def __init__(self, weights):
-        self.net = onnx.load(weights)
+        self.net = onnx.load(weights, strict=False)     # what is unknown may lie behind the layer
         self.source, self._graph = self.net.source, read_model(weights).graph
         inputs = self._graph.inputs
         self._dtype, shape = next(iter(inputs.values()), (None, None))
@@ -183,6 +197,9 @@ class OnnxNetwork:
 
     def _look(self, x, layer):
         values, = self.net(cast(x, self._dtype), outputs=[layer])
+        if not isinstance(values, Variable) or not values.ndim or values.dtype.kind not in 'fiub':
+            raise InvalidType(f'{self.source}: layer {layer!r} gives no numbers for each image. '
+                              'Choose another one with --layer')
         return values
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from minichain import backend
 from minichain.configuration import no_backprop_mode, using_config
-from minichain.encoder_network import expect_layer, find_prototxt, open_network
+from minichain.encoder_network import expect_layer, files_of, find_prototxt, open_network
 from minichain.errors import DataError, FileError, InvalidType, NotFinite
 from minichain.gpu import images as by_kernels
 from minichain.gpu.dispatch import fused
@@ -44,7 +44,8 @@ class ImageEncoder:
         layer, preprocessing: as settled.
         preparation: str, the preprocessing in words, and who says that it is this one.
         description: dict for JSON: weights, prototxt (absolute paths, prototxt may be None),
-            sha256, prototxt_sha256 (of both files), layer, preprocessing.
+            sha256, prototxt_sha256 (of both files; of weights and their external data, one after
+            the other, where an ONNX file has such), layer, preprocessing.
         key: the description without the paths: what features depend on, for a feature cache.
     Raises:
         FileError, DataError: the files are missing or damaged, or do not tell how to prepare
@@ -73,7 +74,7 @@ class ImageEncoder:
         expect_layer(self.network, self.layer)
         prototxt = self.network.prototxt
         self.key = {
-            'sha256': sha256_of(weights),
+            'sha256': sha256_of(*files_of(weights)),
             'prototxt_sha256': prototxt and sha256_of(prototxt),
             'layer': self.layer, 'preprocessing': self.preprocessing.to_dict()}
         self.description = {
@@ -99,7 +100,7 @@ class ImageEncoder:
         prototxt = description['prototxt']
         if prototxt and not os.path.isfile(prototxt):
             prototxt = find_prototxt(os.fsdecode(weights)) or prototxt
-        expect_digest(weights, description['sha256'], 'Name the file with --weights')
+        expect_digest(weights, description['sha256'], 'Name the file with --weights', files_of)
         if prototxt:
             expect_digest(prototxt, description['prototxt_sha256'], 'Put the file beside the '
                           'weights, under their name with the ending .prototxt')
@@ -216,15 +217,15 @@ def check_description(description):
     Preprocessing.from_dict(description['preprocessing'])
 
 
-def expect_digest(path, digest, advice):
-    """Raise unless the file at ``path`` has the sha256 ``digest``.
+def expect_digest(path, digest, advice, files=lambda path: [path]):
+    """Raise unless the file at ``path``, or its ``files``, have the sha256 ``digest``.
 
     Raises:
         FileError: it is missing.
         DataError: it has another one; the message shows both.
     """
     try:
-        found = sha256_of(path)
+        found = sha256_of(*files(path))
     except FileError as error:
         raise FileError(f'{error}. {advice}; its sha256 is {digest}') from error
     if found != digest:
@@ -233,22 +234,23 @@ def expect_digest(path, digest, advice):
                         f'mean nothing to the model. {advice}')
 
 
-def sha256_of(path):
-    """Return the sha256 of a file as 64 hexadecimal digits.
+def sha256_of(*paths):
+    """Return the sha256 of a file, or of several one after another, as 64 hexadecimal digits.
 
     Raises:
         FileError: it is missing or cannot be read.
     """
     digest = hashlib.sha256()
-    try:
-        if os.path.exists(path) and not os.path.isfile(path):
-            raise FileError(f'{os.fspath(path)}: a file expected, this is none')
-        with open(path, 'rb') as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except (OSError, ValueError) as error:      # ValueError: a NUL in the path
-        if isinstance(error, FileError):
-            raise
-        reason = getattr(error, 'strerror', None) or error
-        raise FileError(f'{os.fspath(path)}: cannot be read ({reason})') from error
+    for path in paths:
+        try:
+            if os.path.exists(path) and not os.path.isfile(path):
+                raise FileError(f'{os.fspath(path)}: a file expected, this is none')
+            with open(path, 'rb') as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+        except (OSError, ValueError) as error:      # ValueError: a NUL in the path
+            if isinstance(error, FileError):
+                raise
+            reason = getattr(error, 'strerror', None) or error
+            raise FileError(f'{os.fspath(path)}: cannot be read ({reason})') from error
     return digest.hexdigest()

@@ -1,5 +1,7 @@
 """Networks from ONNX files as image encoders, beside their formulas written out in NumPy."""
+import hashlib
 import json
+import os
 
 import numpy as np
 import onnx
@@ -11,7 +13,7 @@ import minichain
 from minichain import command_line
 from minichain.caffe.writer import save
 from minichain.encoder_network import is_onnx
-from minichain.errors import DataError, FileError, InvalidArgument
+from minichain.errors import DataError, FileError, InvalidArgument, InvalidType
 from minichain.image import CUSTOMS, Preprocessing, read_preprocessing
 from minichain.image_encoder import ImageEncoder
 from models.caption_generator import CaptionGenerator
@@ -195,6 +197,67 @@ def test_files_are_known_by_name_or_content(tmp_path):
         ImageEncoder(None)
     with pytest.raises(InvalidArgument, match='leave out --prototxt'):
         ImageEncoder(renamed, prototxt=tmp_path / 'a.prototxt')
+
+
+@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='no named pipes here')
+def test_a_pipe_is_not_read(tmp_path):
+    pipe = tmp_path / 'cnn'
+    os.mkfifo(pipe)
+    file = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        os.write(file, b'\x08')
+        with pytest.raises(FileError, match='a regular file expected'):
+            ImageEncoder(pipe)
+        assert os.read(file, 1) == b'\x08'
+    finally:
+        os.close(file)
+
+
+@pytest.mark.parametrize('number', ['n', 2])
+@pytest.mark.parametrize('operator, options', [
+    ('SequenceConstruct', {}), ('ReduceSum', {'keepdims': 0}),
+    ('Cast', {'to': TensorProto.STRING})])
+def test_a_layer_that_gives_no_numbers_for_each_image_is_refused(tmp_path, pictures, number,
+                                                                 operator, options):
+    path = write_onnx(tmp_path, (number, 3, 4, 6), tail=())
+    model = onnx.load(path)
+    model.graph.node.append(helper.make_node(operator, ['scores'], ['other'], **options))
+    onnx.save(model, path)
+    encoder = ImageEncoder(path, layer='other', preprocessing=PREPROCESSING)
+    with pytest.raises(InvalidType, match="layer 'other' gives no numbers for each image"):
+        encoder.compute([encoder.prepare(picture) for picture in pictures])
+
+
+def test_operators_behind_the_layer_need_not_be_known(tmp_path, pictures):
+    path = write_onnx(tmp_path, tail=('Detect',))
+    encoder = ImageEncoder(path, layer='hidden', preprocessing=PREPROCESSING)
+    prepared = [encoder.prepare(picture) for picture in pictures]
+    np.testing.assert_allclose(encoder.compute(prepared), expected(np.stack(prepared)), rtol=1e-4,
+                               atol=1e-5)
+    encoder = ImageEncoder(path, preprocessing=PREPROCESSING)
+    with pytest.raises(DataError, match='Detect.*this operator is not supported'):
+        encoder.compute(prepared)
+
+
+def test_other_external_data_make_another_network(tmp_path):
+    path, data = write_onnx(tmp_path), tmp_path / 'tiny.data'
+    alone = ImageEncoder(path).key['sha256']
+    assert alone == hashlib.sha256(path.read_bytes()).hexdigest()
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location=data.name,
+              size_threshold=0)
+    before = ImageEncoder(path)
+    assert before.key['sha256'] == hashlib.sha256(path.read_bytes() + data.read_bytes()
+                                                  ).hexdigest()
+    assert ImageEncoder.from_description(before.description).key == before.key
+    damaged = bytearray(data.read_bytes())
+    damaged[0] ^= 1
+    data.write_bytes(damaged)
+    assert ImageEncoder(path).key != before.key     # or features of the old one would be taken
+    with pytest.raises(DataError, match='got another one'):
+        ImageEncoder.from_description(before.description)
+    data.unlink()
+    with pytest.raises(FileError, match='tiny.data'):
+        ImageEncoder.from_description(before.description)
 
 
 def test_the_description_makes_the_same_encoder(tmp_path, pictures):

@@ -105,10 +105,11 @@ class Model:
         opsets: dict, domain -> version.
         metadata: dict, text -> text, what its writer noted.
         source: the file, for messages.
+        files: paths of the other files that hold its data, sorted.
     """
 
-    def __init__(self, graph, functions, opsets, metadata, source):
-        self.graph, self.functions = graph, functions
+    def __init__(self, graph, functions, opsets, metadata, source, files):
+        self.graph, self.functions, self.files = graph, functions, files
         self.opsets, self.metadata, self.source = opsets, metadata, source
 
 
@@ -163,6 +164,7 @@ class Builder:
 
     def __init__(self, source, folder):
         self.source, self.folder, self.opsets = source, folder, {}
+        self.locations = set()      # of files beside the model that hold its data
 
     def model(self, message):
         if 'graph' not in message or not message.opset_import and not message.functions:
@@ -182,8 +184,15 @@ class Builder:
         metadata = {bytes(entry.key).decode(errors='replace'):
                     bytes(entry.value).decode(errors='replace')
                     for entry in message.metadata_props}
-        return Model(self.graph(message.graph, 'graph'), functions, self.opsets, metadata,
-                     self.source)
+        graph = self.graph(message.graph, 'graph')
+        files = [os.path.join(self.folder, location) for location in sorted(self.locations)]
+        return Model(graph, functions, self.opsets, metadata, self.source, files)
+
+    def array_of(self, tensor):
+        array = tensor.load_external(self.folder)
+        if tensor.location is not None:
+            self.locations.add(tensor.location)
+        return array
 
     def check_calls(self, functions):
         """Refuses functions that call themselves, at any distance."""
@@ -229,7 +238,7 @@ class Builder:
             if '\0' in tensor.name:     # no file of weights could hold it
                 raise DataError(f'{self.source}: {where}: an initializer with a name that has no '
                                 f'NUL in it expected, got {tensor.name!r:.200}.')
-            initializers[tensor.name] = tensor.load_external(self.folder)
+            initializers[tensor.name] = self.array_of(tensor)
         if message.sparse_initializer:
             raise DataError(f'{self.source}: {where}: sparse initializers are not supported.')
         inputs = {value.name: self.value_type(value.type, where) for value in message.input
@@ -286,7 +295,7 @@ class Builder:
         if isinstance(value, list):
             return [self.plain(item, where) for item in value]
         if isinstance(value, Tensor):
-            return value.load_external(self.folder)
+            return self.array_of(value)
         if isinstance(value, bytes):
             return value.decode('utf-8', 'replace')
         if isinstance(value, Message):

@@ -23,10 +23,12 @@ class Tensor:
     Attributes:
         name: of the tensor, maybe ''.
         array: ndarray, or None before `load_external`.
+        location: name of the other file that its data lie in, or None.
     """
 
     def __init__(self, name, array, external=None):
         self.name, self.array, self._external = name, array, external
+        self.location = external and external[2].get('location', '')
 
     def load_external(self, folder):
         """Maps the data if they are in another file, which must lie in the model's own folder.
