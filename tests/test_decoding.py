@@ -301,6 +301,21 @@ def test_arguments_out_of_range_are_refused(change, message):
         beam_search(toy.step, toy.start(), 3, **arguments)
 
 
+@pytest.mark.parametrize('decode', [greedy, sample, beam_search])
+@pytest.mark.parametrize('max_length, penalty', [(3, 1e3), (10 ** 400, 1)])
+def test_lengths_whose_power_is_no_float_are_refused(decode, max_length, penalty):
+    toy = Toy(0)
+    with pytest.raises(InvalidArgument, match='length_penalty is finite expected'):
+        decode(toy.step, toy.start(), 3, BOS, EOS, max_length, length_penalty=penalty)
+
+
+@pytest.mark.parametrize('decode', [greedy, sample, beam_search])
+@pytest.mark.parametrize('result', [None, np.zeros((3, 9)), ((), np.zeros((3, 9)), 0)])
+def test_a_step_that_does_not_return_two_things_is_named(decode, result):
+    with pytest.raises(InvalidType, match=r'\(state, log_probabilities\) expected from step'):
+        decode(lambda state, words: result, (np.zeros(3),), 3, BOS, EOS, 3)
+
+
 @pytest.mark.parametrize('temperature', [0., -1., np.nan, np.inf])
 def test_a_temperature_must_be_above_zero(temperature):
     toy = Toy(0)

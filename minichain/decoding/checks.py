@@ -15,6 +15,12 @@ def check(n, bos, eos, max_length, banned, length_penalty):
         raise InvalidArgument('decoding: n >= 0, max_length >= 1 and a finite length_penalty >= 0 '
                               f'expected, got n {n}, max_length {max_length} and length_penalty '
                               f'{length_penalty}.')
+    try:
+        (max_length + 1) ** float(length_penalty)
+    except OverflowError as error:
+        raise InvalidArgument(f'decoding: a length_penalty with which ({max_length} + 1) ** '
+                              f'length_penalty is finite expected, got {length_penalty}. From 0 '
+                              'to 1 is usual.') from error
     if eos in banned or min(bos, eos, *banned) < 0:
         raise InvalidArgument(f'decoding: ids >= 0, and eos {eos} neither bos nor banned '
                               f'expected, got bos {bos} and banned {banned}.')
@@ -29,7 +35,11 @@ def begin(step, state, n, bos, eos, banned):
 
 def read_words(step, state, words, eos, banned, wait=True):
     """Call ``step`` and check what it gives; ``wait``: whether to look at the numbers, too."""
-    state, log_p = step(state, words)
+    said = step(state, words)
+    if not isinstance(said, (tuple, list)) or len(said) != 2:
+        raise InvalidType('decoding: (state, log_probabilities) expected from step, got '
+                          f'{type(said).__name__}')
+    state, log_p = said
     if not backend.is_array(log_p) or log_p.dtype.kind != 'f' or log_p.ndim != 2 \
             or len(log_p) != len(words) or log_p.shape[1] <= eos:
         what = f'{getattr(log_p, "dtype", type(log_p).__name__)} {getattr(log_p, "shape", "")}'

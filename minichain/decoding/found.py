@@ -9,7 +9,7 @@ class Found:
     """The captions that were found on a device, in NumPy arrays: what was said step by step."""
 
     def __init__(self, n, eos, length_penalty):
-        self.eos, self.length_penalty, self.steps = eos, length_penalty, []
+        self.eos, self.length_penalty, self.steps = eos, float(length_penalty), []
         self.totals = np.zeros((n, 1))      # of beginnings that live, float64
         self.ended = []     # (image, step, slot, log probability), arrays
 
