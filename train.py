@@ -373,7 +373,8 @@ def work(options, before, resumes, device, communicator):
         run_identity.expect_equal(
             run_identity.identity_of(before[1]['config']), run_identity.identity_of(config),
             f'{options.out} holds a run of other data or another network',
-            'Put the old files back, or start a new run in another --out')
+            'Put the old files back, name --layer and --preprocessing as then, or start a new '
+            'run in another --out')
     np.random.seed(options.seed)
     learners = {name: make_learner(config, options, splits['train'], device, communicator,
                                    name == 'model')

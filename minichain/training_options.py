@@ -90,9 +90,9 @@ an error, 130 after Ctrl-C or a polite kill, which leaves a snapshot.
     add('--prototxt', help="the CNN's structure, where the .caffemodel does not hold it")
     add('--layer', help='the blob whose values are the image features (default: fc7, else what '
                         'the classifier reads); maps are averaged over positions')
-    add('--preprocessing', help='how images are prepared, where neither the files nor the '
-                                'registry say it: caffe (BGR minus 104 117 123), torch (RGB of '
-                                'mean 0 and deviation 1), or JSON {"size": [224, 224], ...}')
+    add('--preprocessing', help='how images are prepared, whatever the files and the registry '
+                                'say: caffe (BGR minus 104 117 123), torch (RGB of mean 0 and '
+                                'deviation 1 over ImageNet), or JSON {"size": [224, 224], ...}')
     for name, (kind, for_scenes, for_captions, what) in OPTIONS.items():
         default = (f'{for_captions}' if for_scenes in (for_captions, None) else
                    f'{for_scenes} for scenes, {for_captions} otherwise')
@@ -148,9 +148,9 @@ def settle(given, weights):
         raise InvalidArgument(f'{flag(name)} has no effect on '
                               f'{"drawn scenes" if drawn else "DATA"}; leave it out')
     if not drawn and 'weights' not in given:
-        raise InvalidArgument('--weights cnn.caffemodel is needed with DATA: the network that '
-                              'turns images into features. weights/README.md says where to get '
-                              'one')
+        raise InvalidArgument('--weights cnn.caffemodel is needed with DATA: the network, a '
+                              '.caffemodel or .onnx file, that turns images into features. '
+                              'weights/README.md says where to get one')
     options = {name.replace('-', '_'): for_scenes if drawn else for_captions
                for name, (_, for_scenes, for_captions, _) in OPTIONS.items()}
     options.update(
