@@ -156,7 +156,8 @@ def is_plain_adam(x, gx, numbers, m, v, vhat, h):
 
 def are_gradients(gradient, others, threshold, tables):
     """Return whether :func:`clip` takes these arguments."""
-    return all(each.dtype == np.float32 and type(each) is type(gradient) for each in others)
+    return all(each.dtype == np.float32 and type(each) is type(gradient)
+               and each.device == gradient.device for each in others)
 
 
 def squared_norm(x):

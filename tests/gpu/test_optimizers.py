@@ -1,8 +1,17 @@
 """Flat updates beyond their formula: bits, edges of the norm, many steps, odd addresses."""
+import types
+
 import numpy as np
 import pytest
 
-from minichain.gpu.optimizers import adam, adam_rates, gradient_norm, norm_blocks, sgd
+from minichain.gpu.optimizers import (
+    adam,
+    adam_rates,
+    are_gradients,
+    gradient_norm,
+    norm_blocks,
+    sgd,
+)
 from minichain.gpu.simulator import ORDERS, simulation
 from minichain.gpu.simulator.builder import missing
 
@@ -67,3 +76,9 @@ def test_no_parameters_need_no_update():
     empty, one = np.zeros(0, np.float32), np.ones(1, np.float32)
     sgd(empty, empty, one, one)
     assert norm_and_factor(empty, 1) == (0, 1)
+
+
+def test_gradients_on_two_gpus_are_not_found_by_their_addresses():
+    """A kernel that follows the address of another GPU's array may end the program."""
+    one, other = (types.SimpleNamespace(dtype=np.dtype('f4'), device=gpu) for gpu in range(2))
+    assert are_gradients(one, [one], 5., None) and not are_gradients(one, [one, other], 5., None)
