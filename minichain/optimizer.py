@@ -246,7 +246,8 @@ class GradientMethod(Optimizer):
         for param in self.target.params():
             rule = param.update_rule
             # A parameter with two names is updated twice: once here, once in its group.
-            is_plain = rule is not None and type(param).update is Parameter.update
+            is_plain = (rule is not None and type(param).update is Parameter.update
+                        and 'update' not in vars(param))
             group = rule.group(param, known) if is_plain and id(rule) not in grouped else None
             if group is None:
                 param.update()

@@ -69,7 +69,7 @@ def _has_gradient(param):
 def _is_plain(param):
     """Return whether kernels run on a parameter and its gradient, and both are as they expect."""
     x, gx = param.array, param.grad
-    return (x is not None and gx is not None and squared_norm.fuses(gx)
+    return (x is not None and gx is not None and x.shape == gx.shape and squared_norm.fuses(gx)
             and all(type(each) is type(gx) and each.dtype == np.float32
                     and each.device == gx.device and each.flags.c_contiguous for each in (x, gx)))
 

@@ -143,10 +143,24 @@ def momentum_sgd_many(work, numbers, momentum=.9):
     work.launch('momentum_sgd_many', numbers, momentum)
 
 
-def are_plain(x, gx, *others):
-    """Return whether arrays of one parameter lie as the kernels expect; they are float32."""
-    return all(array.dtype == np.float32 and (array is gx or array.flags.c_contiguous)
-               for array in (x, gx, *others) if hasattr(array, 'flags'))
+def are_plain(x, gx, *state):
+    """Return whether arrays of one parameter lie as the kernels expect; they are float32.
+
+    They differ in shape where a parameter's array was replaced by one of another shape; kernels
+    would read and write behind their ends.
+    """
+    return all(array.dtype == np.float32 and array.shape == x.shape
+               and (array is gx or array.flags.c_contiguous) for array in (x, gx, *state))
+
+
+def is_plain_sgd(x, gx, numbers):
+    """Return whether :func:`sgd_step` takes these arguments."""
+    return are_plain(x, gx)
+
+
+def is_plain_momentum_sgd(x, gx, v, numbers, momentum):
+    """Return whether :func:`momentum_sgd_step` takes these arguments."""
+    return are_plain(x, gx, v)
 
 
 def is_plain_adam(x, gx, numbers, m, v, vhat, h):

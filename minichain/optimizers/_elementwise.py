@@ -4,6 +4,7 @@ On the CPU a large parameter is updated block by block, so that a formula of ten
 reads and writes main memory once and not ten times; threads share the blocks.
 """
 from functools import partial
+from numbers import Real
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from minichain.update_rule import UpdateRule
 FLOAT32 = np.dtype(np.float32)
 BLOCK = 1 << 17   # numbers; a float32 block and its temporaries stay in the cache
 FLUSH_EVERY = 64  # updates
+# What somebody may have set on a rule by itself; then it goes alone.
+_METHODS = frozenset(('update', 'update_core', 'step', 'numbers', 'kernels'))
 _COST = 16        # multiplications of a matrix product that take as long as a number's step
 
 
@@ -79,13 +82,15 @@ class ElementwiseRule(UpdateRule):
         x, gx = param.array, param.grad
         if (type(x) is np.ndarray or x is None or gx is None or not self.enabled
                 or 'kernels' not in vars(type(self))     # what inherits may step in another way
+                or not _METHODS.isdisjoint(vars(self))
                 or self._hooks.pre or self._hooks.post):
             return None
         shared = self.shared()
         if shared is None or shared not in known:
             known[shared] = self.kernels()
         kernels = known[shared]
-        if kernels is None or not kernels[0].fuses(x):
+        if kernels is None or not kernels[0].fuses(x) or not all(
+                isinstance(each, Real) for each in kernels[2]):     # arrays are no keys
             return None
         if not self._is_plain(x, gx):
             with using_device(param.device):

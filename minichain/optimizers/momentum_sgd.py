@@ -21,7 +21,7 @@ class MomentumSGDRule(ElementwiseRule):
         momentum_sgd_step(x, gx, v, numbers, self.hyperparam.momentum)
 
 
-@fused(by_kernels.momentum_sgd_step, accepts=by_kernels.are_plain)
+@fused(by_kernels.momentum_sgd_step, accepts=by_kernels.is_plain_momentum_sgd)
 def momentum_sgd_step(x, gx, v, numbers, momentum):
     """Change a parameter and its velocity, of any shape, in place; numbers: lr, 1."""
     v *= momentum

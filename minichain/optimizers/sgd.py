@@ -20,7 +20,7 @@ class SGDRule(ElementwiseRule):
         sgd_step(x, gx, numbers)
 
 
-@fused(by_kernels.sgd_step, accepts=by_kernels.are_plain)
+@fused(by_kernels.sgd_step, accepts=by_kernels.is_plain_sgd)
 def sgd_step(x, gx, numbers):
     """Change a parameter, of any shape, in place; numbers: lr, 1."""
     x -= numbers[0] * gx

@@ -311,6 +311,58 @@ def test_rules_and_parameters_of_somebody_else_do_what_they_say(one_by_one, laun
 
 
 @simulated
+@pytest.mark.parametrize('name', ['update', 'update_core', 'step', 'of the parameter'])
+def test_methods_set_on_one_rule_or_parameter_do_what_they_say(name, launched):
+    chain = network([(6,), (4,)])
+    optimizer, called = optimizers.SGD().setup(chain), []
+    owner = chain.P1 if name == 'of the parameter' else chain.P1.update_rule
+    setattr(owner, 'update' if owner is chain.P1 else name,
+            lambda *arguments, **options: called.append(arguments))
+    before = chain.P1.array.get()
+    follow(chain, optimizer, 1)
+    assert len(called) == 1 and launched == ['sgd_many']
+    np.testing.assert_array_equal(chain.P1.array.get(), before)
+
+
+@simulated
+def test_a_setting_that_is_an_array_is_no_key_and_goes_alone(one_by_one, launched):
+    def learn(beta1):
+        chain = network([(6,), (4,)])
+        return follow(chain, optimizers.Adam(beta1=beta1).setup(chain), 2)
+    found = learn(np.array(.9))
+    assert launched == ['adam_float32'] * 4
+    expect_same(found, learn(.9))
+
+
+@simulated
+@pytest.mark.parametrize('name', ['MomentumSGD', 'Adam'])
+def test_state_of_another_shape_than_its_parameter_is_refused_and_not_read_behind_its_end(
+        name, launched):
+    chain = network([(6,), (4,)])
+    optimizer = OPTIMIZERS[name][0]().setup(chain)
+    follow(chain, optimizer, 1)
+    launched.clear()
+    for param in (chain.P0, chain.P1):
+        param.array, param.grad = SIM.send(np.ones((2, 9000), 'float32')), None
+        param.grad = SIM.send(np.ones((2, 9000), 'float32'))
+    with pytest.raises(ValueError, match='broadcast'):
+        optimizer.update()
+    assert not launched
+
+
+@simulated
+def test_a_gradient_of_another_shape_does_not_decay_by_a_kernel(launched):
+    chain = network([(6,), (4,)])
+    optimizer = optimizers.SGD().setup(chain)
+    optimizer.add_hook(optimizer_hooks.WeightDecay(.1))
+    gradients(chain, 0)
+    chain.P1.array = SIM.send(np.ones(3, 'float32'))
+    with pytest.raises(ValueError, match='broadcast'):
+        optimizer.update()
+    assert launched == ['decay_many']       # of the other parameter
+
+
+@simulated
 def test_saved_state_goes_on_with_the_same_bits():
     whole = network()
     expected = follow(whole, optimizers.Adam().setup(whole), 4)
