@@ -233,7 +233,8 @@ def _reduce_axes(ufunc, x, windows, identity):
             continue   # every window is one position
         slices = [axis_slices(windows, axis, tap) for tap in range(k)]
         before = (slice(None),) * (lead + axis)
-        if out == 1 and windows.dilate[axis] == 1:   # one window: NumPy's reduction is faster
+        # One window: NumPy's reduction is faster; CuPy has none of maxima.
+        if out == 1 and windows.dilate[axis] == 1 and get_array_module(x) is np:
             offset = -windows.pad[axis]
             seen = x[(*before, slice(max(offset, 0), max(offset + k, 0)))]
             x = ufunc.reduce(seen, axis=lead + axis, keepdims=True, initial=identity)

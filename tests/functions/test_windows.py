@@ -4,6 +4,8 @@ from itertools import product
 import numpy as np
 import pytest
 
+import minichain
+import minichain.functions as F
 from minichain.errors import InvalidArgument, InvalidType
 from minichain.functions.windows import (
     fill,
@@ -94,3 +96,16 @@ def test_a_window_larger_than_the_image_is_refused_and_so_is_an_empty_image():
         slide('test', (0, 2), 1, pad=1)
     with pytest.raises(InvalidType, match='would be empty'):
         fill('test', (1,), 2, pad=1)
+
+
+@pytest.mark.parametrize('pad', [0, 1])
+def test_one_window_that_sees_all_where_ufuncs_do_not_reduce(pad):
+    """As CuPy's; of float64 no kernel takes over."""
+    x = np.random.RandomState(3).standard_normal((2, 3, 4, 5))
+    there = minichain.get_device('sim').send(x)
+    size = 4 + 2 * pad, 5 + 2 * pad
+    y = F.max_pooling_2d(there, size, pad=pad)
+    np.testing.assert_array_equal(y.array.get(), x.max(axis=(2, 3), keepdims=True))
+    y = F.average_pooling_2d(there, size, pad=pad)
+    np.testing.assert_allclose(
+        y.array.get(), x.sum(axis=(2, 3), keepdims=True) / np.prod(size), rtol=1e-12)

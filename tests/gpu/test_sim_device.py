@@ -81,6 +81,20 @@ def test_a_caption_generator_learns_as_on_the_cpu_by_kernels(inject, launched):
         'embedding_gradient_atomic_float32', 'adam_many'}
 
 
+def test_what_cupy_lacks_of_reductions_is_refused():
+    xp, x = arrays.xp, minichain.get_device('sim').send(np.ones((2, 3), 'f4'))
+    assert xp.add.reduce(x, axis=0).get().tolist() == [2, 2, 2]
+    with pytest.raises(TypeError, match='initial'):
+        x.max(initial=0)
+    with pytest.raises(NotImplementedError, match='maximum.reduce'):
+        xp.maximum.reduce(x, axis=0)
+    places = minichain.get_device('sim').send(np.array([0, 0]))
+    xp.maximum.at(x, places, x * 2)
+    assert x.get().tolist() == [[2, 2, 2], [1, 1, 1]]
+    with pytest.raises(TypeError, match='maximum.at for int64'):
+        xp.maximum.at(places, places, places)
+
+
 def test_a_caption_generator_learns_its_captions_by_heart_without_a_gpu():
     learner = make_learner('sim')
     losses = learn(learner, 120)

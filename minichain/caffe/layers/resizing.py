@@ -101,8 +101,9 @@ def unpool(x, mask, shape):
                         'Do the sizes fit those of the pooling layer?')
     places = mask.array.astype('int64').reshape(planes, -1)
     places += xp.arange(planes)[:, None] * size
-    winner = xp.full(planes * size, -1, 'int64')
+    winner = xp.zeros(planes * size, 'uint64')     # which value, from 1 on; CuPy has no int64 here
     # in the order of the values, also on devices that write in any order
-    xp.maximum.at(winner, places.ravel(), xp.arange(x.size))
+    xp.maximum.at(winner, places.ravel(), xp.arange(1, x.size + 1, dtype='uint64'))
+    winner = winner.astype('int64') - 1
     y = F.reshape(x, (x.size,))[xp.maximum(winner, 0)] * (winner >= 0).astype(x.dtype)
     return F.reshape(y, shape)

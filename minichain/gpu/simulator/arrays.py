@@ -35,6 +35,8 @@ ABSENT_METHODS = frozenset('ctypes getfield resize setfield setflags to_device'.
 WAITING = frozenset('nonzero flatnonzero argwhere unique extract compress array_equal allclose'
                     .split())
 JOINING = frozenset('concatenate stack vstack hstack dstack column_stack'.split())
+# Dtypes of arrays to which ``at`` may write in any order, by ufunc.
+SCATTERED = {'add': 'iILQefdFD', 'subtract': 'iI', 'maximum': 'iIfdLQ', 'minimum': 'iIfdLQ'}
 JOINED = 8   # arrays; of more, CuPy sends a list of addresses
 
 
@@ -231,6 +233,8 @@ def unwrap(value, array_type):
 def wrap_call(function, array_type):
     """Return a function of NumPy as a function on arrays of a class."""
     def call(*args, **kwargs):
+        if 'initial' in kwargs:
+            raise TypeError("CuPy's reductions have no argument 'initial'")
         return wrap(perform(function, *unwrap(args, array_type), **unwrap(kwargs, array_type)),
                     array_type)
     return call
@@ -246,8 +250,17 @@ class _Ufunc:
     def __getattr__(self, name):
         if name not in ('at', 'reduce', 'accumulate', 'reduceat', 'outer', 'nin', 'nout'):
             raise AttributeError(name)
+        if name in ('reduce', 'accumulate') and self._ufunc not in (np.add, np.multiply):
+            raise NotImplementedError(f'CuPy has no {self._ufunc.__name__}.{name}')
         value = getattr(self._ufunc, name)
+        if name == 'at':
+            return self._at
         return wrap_call(value, self._array_type) if callable(value) else value
+
+    def _at(self, array, *arguments):
+        if array.dtype.char not in SCATTERED.get(self._ufunc.__name__, ''):
+            raise TypeError(f'CuPy has no {self._ufunc.__name__}.at for {array.dtype}')
+        wrap_call(self._ufunc.at, self._array_type)(array, *arguments)
 
 
 def _joins(function):
