@@ -227,7 +227,7 @@ def expect_digest(path, digest, advice, files=lambda path: [path]):
     try:
         found = sha256_of(*files(path))
     except FileError as error:
-        raise FileError(f'{error}. {advice}; its sha256 is {digest}') from error
+        raise FileError(f'{str(error).rstrip(".")}. {advice}; its sha256 is {digest}') from error
     if found != digest:
         raise DataError(f'{path}: the file that the model was trained with expected, sha256 '
                         f'{digest}, got another one, sha256 {found}. Features of another network '

@@ -258,6 +258,9 @@ def test_other_external_data_make_another_network(tmp_path):
     data.unlink()
     with pytest.raises(FileError, match='tiny.data'):
         ImageEncoder.from_description(before.description)
+    data.mkdir()
+    with pytest.raises(FileError, match=r'a device\. Name the file with --weights'):
+        ImageEncoder.from_description(before.description)
 
 
 def test_the_description_makes_the_same_encoder(tmp_path, pictures):
