@@ -94,7 +94,8 @@ others are captioned), 2 if nothing could be done.
              'in training)')
     add('--allow-unknown', action='store_true', help='let the model say <UNK>, a rare word')
     add('--batch', type=number(int, 1), default=32, help='images at a time (default: 32)')
-    add('--device', default='cpu', help='cpu, cuda or cuda:1 (default: cpu)')
+    add('--device', default='cpu', help='cpu, cuda, cuda:1, or sim, where kernels run in a '
+                                        'simulator (default: cpu)')
     add('--out', metavar='FOLDER', help='where files are written (default: captions/ in the '
                                         'folder of the model; for one photo: nowhere)')
     add('--title', help='heading of the contact sheet and the page')

@@ -112,7 +112,8 @@ an error, 130 after Ctrl-C or a polite kill, which leaves a snapshot.
     add('--resume', metavar='FOLDER', help='go on with the run in this result folder; options '
                                            'that are given must be those of the run')
     add('--cache', help='folder of computed image features (default: result/features)')
-    add('--device', help='cpu, cuda or cuda:1 (default: cpu)')
+    add('--device', help='cpu, cuda, cuda:1, or sim, where kernels run in a simulator (default: '
+                         'cpu)')
     add('--precision', choices=('float32', 'tf32', 'bf16'),
         help='how a GPU computes: float32 as IEEE 754 has it; tf32, products of rounded numbers; '
              'bf16, that and activations of 16 bits (default: float32)')

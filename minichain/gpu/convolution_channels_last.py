@@ -68,7 +68,9 @@ def convolve(x, filters, y, first=0, begin=0, addend=None):
     """
     by_products = functools.partial(_by_products, x, filters, y, first, begin, addend)
     parted = addend is not None and addend.shape != y.shape     # which our kernel does not add
-    if parted or not cudnn_serves(x, filters.windows):
+    # What cuDNN takes at one address it may refuse at another that is no multiple of 16 bytes.
+    shifted = (begin | first) * x.itemsize % 16
+    if parted or shifted or not cudnn_serves(x, filters.windows):
         by_products()
         return
     by_cudnn = functools.partial(_by_cudnn, x, filters, y, first, begin, addend)
