@@ -83,11 +83,11 @@ def cudnn(monkeypatch):
     return calls
 
 
-def run(case, bias=True, relu=True):
+def run(case, bias=True, relu=True, first=4):
     x, W, b, y, windows, groups = case
     filters = Filters(W, b if bias else None, windows, groups, np.dtype('float32'), relu)
     y = wide(y.transpose(0, 2, 3, 1).shape, 'float32')
-    convolve(np.ascontiguousarray(x.transpose(0, 2, 3, 1)), filters, y, 3)
+    convolve(np.ascontiguousarray(x.transpose(0, 2, 3, 1)), filters, y, first)
     return y
 
 
@@ -98,7 +98,7 @@ def test_cudnn_gets_operands_with_channels_last_and_does_what_follows(bias, relu
     y = run(case, bias, relu)
     with using_config('use_cudnn', 'always'):
         run(case, bias, relu)
-    assert (y[..., 3:11] == 7).all() and np.isnan(np.delete(y, np.s_[3:11], axis=3)).all()
+    assert (y[..., 4:12] == 7).all() and np.isnan(np.delete(y, np.s_[4:12], axis=3)).all()
     key, first, second = cudnn
     assert all(str(shape) in key for shape in ((2, 7, 9, 4), (8, 3, 2, 1)))
     for given, part, how, options in (first, second):
@@ -119,6 +119,13 @@ def test_the_key_of_the_choice_tells_kinds_of_convolution_apart(cudnn):
             run(case, bias, relu)
     keys = [call for call in cudnn if isinstance(call, str)]
     assert len(keys) == len(set(keys)) > 6 * 3
+
+
+def test_cudnn_gets_no_channels_that_begin_between_whole_16_bytes(cudnn):
+    run(CONVOLUTIONS[2], first=3)
+    assert not cudnn
+    run(CONVOLUTIONS[2], first=4)
+    assert cudnn
 
 
 @pytest.mark.parametrize('width', [8, 9])
