@@ -113,9 +113,9 @@ def test_other_arrays_than_float32_images_go_the_generic_way():
 # ---------------------------------------------------------------------------- cuDNN
 
 @pytest.fixture
-def cudnn(monkeypatch):
+def cudnn(monkeypatch, cudnn_is_chosen):
     """cuDNN in Python, for NumPy arrays: its calls are noted, its results are 7."""
-    calls = []
+    calls = cudnn_is_chosen
 
     def computes(position, name):
         def call(*arguments, **options):
@@ -124,11 +124,6 @@ def cudnn(monkeypatch):
         return call
     for name, position in (('forward', 2), ('backward_data', 2), ('backward_filter', 2)):
         monkeypatch.setattr(cudnn_convolution, f'convolution_{name}', computes(position, name))
-    monkeypatch.setattr(convolution, '_cudnn_is_there', lambda: True)
-    monkeypatch.setattr(convolution, 'MACHINES', {})
-    for library in (convolution.cudnn, convolution.cublaslt):
-        monkeypatch.setattr(library, 'version', lambda: 90000)
-    monkeypatch.setattr(fastest, 'run', lambda key, ways: calls.append(key) or ways[1]())
     return calls
 
 

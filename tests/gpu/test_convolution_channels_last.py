@@ -5,7 +5,7 @@ import pytest
 import minichain
 from minichain.configuration import using_config
 from minichain.functions import convolution_arrays
-from minichain.gpu import convolution, convolution_channels_last, cudnn_convolution, fastest
+from minichain.gpu import convolution_channels_last, cudnn_convolution
 from minichain.gpu.convolution_channels_last import Filters, convolve
 from minichain.gpu.precision import from_bfloat16, to_bfloat16
 from minichain.gpu.simulator.builder import missing
@@ -67,19 +67,14 @@ def test_what_is_added_comes_before_relu(dtype):
 # ---------------------------------------------------------------------------- cuDNN
 
 @pytest.fixture
-def cudnn(monkeypatch):
+def cudnn(monkeypatch, cudnn_is_chosen):
     """cuDNN in Python, for NumPy arrays: its calls are noted, its results are 7."""
-    calls = []
+    calls = cudnn_is_chosen
 
     def computes(x, W, y, how, **options):
         calls.append((W, y, how, options))
         y[...] = 7
     monkeypatch.setattr(cudnn_convolution, 'convolution_forward', computes)
-    monkeypatch.setattr(convolution, '_cudnn_is_there', lambda: True)
-    monkeypatch.setattr(convolution, 'MACHINES', {})
-    for library in (convolution.cudnn, convolution.cublaslt):
-        monkeypatch.setattr(library, 'version', lambda: 90000)
-    monkeypatch.setattr(fastest, 'run', lambda key, ways: calls.append(key) or ways[1]())
     return calls
 
 

@@ -9,7 +9,7 @@ from minichain import Chain, Parameter, optimizer_hooks, optimizers, serializers
 from minichain.gpu import compile_step, many_arrays
 from minichain.gpu.many_arrays import ArrayTables, parts_of, share_memory
 from minichain.gpu.optimizers import gradient_squares
-from minichain.gpu.simulator import ORDERS, Simulator, simulation
+from minichain.gpu.simulator import ORDERS, simulation
 from minichain.gpu.simulator.builder import missing
 from minichain.optimizers import _elementwise
 from minichain.optimizers.adam import AdamRule
@@ -22,17 +22,6 @@ OPTIMIZERS = {
     'MomentumSGD': (lambda: optimizers.MomentumSGD(.1), 'momentum_sgd'),
     'Adam': (lambda: optimizers.Adam(.01), 'adam'),
     'AdamW': (lambda: optimizers.AdamW(.01, weight_decay_rate=.1), 'adam')}
-
-
-@pytest.fixture
-def launched(monkeypatch):
-    names, launch = [], Simulator.launch
-
-    def noted(self, kernel, *arguments):
-        names.append(kernel.name)
-        launch(self, kernel, *arguments)
-    monkeypatch.setattr(Simulator, 'launch', noted)
-    return names
 
 
 @pytest.fixture

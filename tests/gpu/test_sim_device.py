@@ -14,7 +14,6 @@ from minichain.errors import DeviceError, InvalidType
 from minichain.gpu.simulator import arrays
 from minichain.gpu.simulator.arrays import no_waiting
 from minichain.gpu.simulator.builder import missing
-from minichain.gpu.simulator.machine import Simulator
 from models.caption_generator import CaptionGenerator
 from tests import tiny_captions
 
@@ -22,17 +21,6 @@ pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
 IDS = [np.array(ids) for ids in ([1, 3, 4, 2], [1, 5, 2], [1, 4, 4, 3, 6, 2], [1, 6, 2])]
 FEATURES = np.random.RandomState(3).randn(len(IDS), 5).astype('float32')
-
-
-@pytest.fixture
-def launched(monkeypatch):
-    names, launch = [], Simulator.launch
-
-    def noted(self, kernel, *arguments):
-        names.append(kernel.name)
-        launch(self, kernel, *arguments)
-    monkeypatch.setattr(Simulator, 'launch', noted)
-    return names
 
 
 def make_learner(device, **options):
