@@ -2,7 +2,8 @@
 
 Each has
 
-- ``net``, the Link; ``source``, what messages call it; ``prototxt``, its path or None;
+- ``net``, the Link; ``source``, what messages call it; ``prototxt``, its path or None; ``files``,
+  the paths of the weights and, of ONNX, of external data;
 - ``names`` of the values that it computes; ``default_layer()``, that whose values are features;
 - ``preprocessing`` and ``preprocessing_origin``, as of CaffeFunction, 'file': its metadata;
 - ``size``, (height, width) of its input, None if that is not known;
@@ -83,7 +84,7 @@ class CaffeNetwork:
     def __init__(self, weights, prototxt=None):
         self.prototxt = (find_prototxt(weights) if prototxt is None else prototxt) or None
         self.net = caffe.load(weights, self.prototxt)
-        self.source, self._weights = self.net.source, weights
+        self.source, self._weights, self.files = self.net.source, weights, [weights]
         self.names = [name for name in self.net.blob_names if name not in self.net.input_names]
         self.preprocessing = self.net.preprocessing
         self.preprocessing_origin = self.net.preprocessing_origin
@@ -125,8 +126,9 @@ class OnnxNetwork:
     prototxt = None
 
     def __init__(self, weights):
-        self.net = onnx.load(weights, strict=False)     # what is unknown may lie behind the layer
-        self.source, self._graph = self.net.source, read_model(weights).graph
+        model = read_model(weights)
+        self.net = onnx.load(model, strict=False)   # what is unknown may lie behind the layer
+        self.source, self._graph, self.files = model.source, model.graph, [weights, *model.files]
         inputs = self._graph.inputs
         self._dtype, shape = next(iter(inputs.values()), (None, None))
         if len(inputs) != 1 or self._dtype is None or self._dtype.kind != 'f' or (

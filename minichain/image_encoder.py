@@ -74,7 +74,7 @@ class ImageEncoder:
         expect_layer(self.network, self.layer)
         prototxt = self.network.prototxt
         self.key = {
-            'sha256': sha256_of(*files_of(weights)),
+            'sha256': sha256_of(*self.network.files),
             'prototxt_sha256': prototxt and sha256_of(prototxt),
             'layer': self.layer, 'preprocessing': self.preprocessing.to_dict()}
         self.description = {

@@ -47,6 +47,12 @@ class Windows(NamedTuple):
         """Whether no window sees any padding."""
         return not any(self.pad) and all(e <= n for e, n in zip(self.extent, self.size))
 
+    @property
+    def pointwise(self):
+        """Whether every window is one position of the image, and each position one window."""
+        return (set(self.ksize + self.stride) == {1} and not any(self.pad)
+                and self.out == self.size)
+
 
 def get_conv_outsize(size, k, s, p, cover_all=False, d=1):
     """Number of windows along an axis:  (size + 2 p - d (k - 1) - 1) // s + 1.

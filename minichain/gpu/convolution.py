@@ -113,7 +113,7 @@ def _convolve(x, W, b, y, windows, groups):
     positions, each = math.prod(windows.out), len(W) // groups
     W, results = W.reshape(groups, each, -1), y.reshape(len(x), groups, each, positions)
     b = None if b is None else b.reshape(groups, each)
-    if _is_pointwise(windows):
+    if windows.pointwise:
         _multiply(W, x.reshape(len(x), groups, -1, positions), results, b=b)
         return
     for images, places, part in _parts(x, windows):
@@ -125,7 +125,7 @@ def _convolve(x, W, b, y, windows, groups):
 def _deconvolve(y, W, x, windows, groups):
     xp, positions, each = get_array_module(y), math.prod(windows.out), len(W) // groups
     W, values = W.reshape(groups, each, -1), y.reshape(len(y), groups, each, positions)
-    if _is_pointwise(windows):
+    if windows.pointwise:
         _multiply(W, values, x.reshape(len(y), groups, -1, positions), turned=True)
         return
     for images, places, part in _parts(x, windows):
@@ -143,7 +143,7 @@ def _convolve_weight(x, y, W, windows, groups):
     """One product over all images, of a copy of y with the images side by side; or, where it
     takes less memory, a product for each image, which are added up.
     """
-    xp, positions, pointwise = get_array_module(x), math.prod(windows.out), _is_pointwise(windows)
+    xp, positions, pointwise = get_array_module(x), math.prod(windows.out), windows.pointwise
     W = W.reshape(groups, len(W) // groups, -1)
     values = y.reshape(len(y), groups, -1, positions)
     joined = positions * (y.shape[1] + pointwise * x.shape[1]) < W.size
@@ -160,12 +160,6 @@ def _convolve_weight(x, y, W, windows, groups):
             products = _products(some, columns.reshape(len(columns), groups, W.shape[2], -1))
             W[...] = products.sum(axis=0) + (W if beta else 0)
         beta = 1
-
-
-def _is_pointwise(windows):
-    """Return whether every window is one position of the image: columns would be a copy of it."""
-    return (set(windows.ksize + windows.stride) == {1} and not any(windows.pad)
-            and windows.out == windows.size)
 
 
 def _parts(x, windows):

@@ -38,10 +38,8 @@ class Filters:
     def __init__(self, W, b, windows, groups, dtype, relu):
         xp, (O, channels, kh, kw) = get_array_module(W), W.shape
         self.windows, self.groups, self.relu = windows, groups, relu
-        self.pointwise = (set(windows.ksize + windows.stride) == {1} and not any(windows.pad)
-                          and windows.out == windows.size)
         count, self.shape = kh * kw * channels, (O, kh, kw, channels)
-        width = count if self.pointwise else row_width(count, dtype.itemsize)
+        width = count if windows.pointwise else row_width(count, dtype.itemsize)
         matrix = xp.zeros((O, width), 'float32')
         matrix[:, :count] = W.transpose(0, 2, 3, 1).reshape(O, count)
         self.matrices = as_stored(matrix, dtype).reshape(groups, O // groups, width)
@@ -113,7 +111,7 @@ def _by_products(x, filters, y, first, begin, addend):
 def _rows(x, filters, begin):
     """Yield (matrix of what windows see of a group's channels, slice of the windows)."""
     channels, width = filters.shape[3], filters.matrices.shape[2]
-    if filters.pointwise:
+    if filters.windows.pointwise:
         yield x.reshape(-1, x.shape[3])[:, begin:begin + channels], slice(None)
         return
     windows = len(x) * math.prod(filters.windows.out)

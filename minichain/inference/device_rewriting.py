@@ -89,8 +89,7 @@ def _is_pointwise(step, graph):
     if step.kind is not Convolution or len(step.function.windows.size) != 2:
         return False
     windows, x = step.function.windows, graph.examples[step.operands[0]]
-    return (set(windows.ksize + windows.stride) == {1} and not any(windows.pad)
-            and windows.out == windows.size and step.function.groups == 1
+    return (windows.pointwise and step.function.groups == 1
             and step.operands[0] not in graph.constants
             and x.dtype == np.float32
             and all(n in graph.constants and graph.constants[n].dtype == np.float32

@@ -31,7 +31,7 @@ from minichain.gpu.pooling_channels_last import (
     max_pooling_channels_last,
     mean_pooling_channels_last,
 )
-from minichain.inference.device_rewriting import SumWithConvolution, Swish
+from minichain.inference.device_rewriting import READERS, SumWithConvolution, Swish
 from minichain.inference.graph import Turned
 
 
@@ -161,4 +161,4 @@ WAYS = {Convolution: _convolution, SumWithConvolution: _convolution, Linear: _li
 # Worth it to cast and transpose images before.
 PRODUCTS = Convolution, SumWithConvolution, Linear, Turned
 # Of these the first image and y may have other channels, which are not looked at and left alone.
-OF_PARTS = (*PRODUCTS, MaxPooling, AveragePooling, Mean)
+OF_PARTS = {*PRODUCTS, *READERS}

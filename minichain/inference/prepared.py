@@ -20,6 +20,7 @@ from minichain.tracing import owner, trace
 
 SWITCHES = 'use_onednn', 'winograd', 'kernels', 'precision'
 
+
 def prepare(code, *arguments, model=None):
     """Return a copy of a network that computes the same for arguments of the same shapes, faster.
 

@@ -118,7 +118,7 @@ def read_model(source):
 
     Args:
         source: path of a file, its bytes, an onnx.ModelProto, or a file opened in binary mode,
-            which is read to its end.
+            which is read to its end. A Model is returned as it is.
     Returns:
         Model.
     Raises:
@@ -126,6 +126,8 @@ def read_model(source):
         FileError: the file is missing or cannot be read.
         DataError: it is no ONNX model, damaged, or cut off.
     """
+    if isinstance(source, Model):
+        return source
     if hasattr(source, 'SerializeToString'):
         try:
             data = memoryview(bytearray(source.SerializeToString()))

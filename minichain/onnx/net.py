@@ -46,7 +46,8 @@ class OnnxFunction(Chain):
     without a training mode in it they do what they do at inference.
 
     Args:
-        source: path of the file, its bytes, an onnx.ModelProto, or a file opened in binary mode.
+        source: path of the file, its bytes, an onnx.ModelProto, a file opened in binary mode, or
+            what ``graph.read_model`` made of one of these.
             External data are read from the folder of the file only, so they need the path.
         strict: False accepts operators that are not supported; asking for what needs them fails.
     Attributes:
