@@ -12,9 +12,8 @@ from minichain.gpu.casts import as_float32, as_stored
 from minichain.gpu.precision import from_bfloat16, to_bfloat16
 from minichain.gpu.simulator.builder import missing
 from tests.gpu import test_sim_device
-from tests.gpu.test_sim_device import FEATURES, IDS, launched, learn, make_learner
+from tests.gpu.test_sim_device import FEATURES, IDS, learn, make_learner
 
-__all__ = ['launched']      # a fixture
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 SIM = minichain.get_device('sim')
 # How far losses may be from those in float32. A product's operands have 8 bits: 2 ** -9 of a

@@ -21,9 +21,8 @@ from minichain.gpu.simulator.builder import missing
 from minichain.gpu.sources import kernel_files
 from tests.gpu import fake_cuda, registry, test_dispatch
 from tests.gpu.cases import persistent_lstm as cases
-from tests.gpu.test_sim_device import launched, learn, make_learner
+from tests.gpu.test_sim_device import learn, make_learner
 
-__all__ = ['launched']      # a fixture
 SIM = minichain.get_device('sim')
 FORWARD, BACKWARD = 'persistent_lstm_forward', 'persistent_lstm_backward'
 needs_simulator = pytest.mark.skipif(missing() is not None, reason=str(missing()))
