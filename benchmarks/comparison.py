@@ -6,7 +6,7 @@ import sys
 import numpy as np
 
 from benchmarks.frame import Table, ceilings, find_peer, n_threads, quantile, verdict
-from benchmarks.timing import compare, time_in_turns
+from benchmarks.timing import LONG_WARM_UP, WARM_UP, compare, time_in_turns
 from benchmarks.variants import DIRECT, ONEDNN, OURS, PLAIN
 from minichain.backend import to_cpu
 
@@ -66,7 +66,8 @@ def add_row(table, peers, computation, options):
         cells[peer] = 'not timed'
         table.note(f'{computation.name}: {peer} is not timed: {reason}')
     seconds = time_in_turns(functions, 3 if options.quick else computation.rounds,
-                            budget=options.seconds)
+                            budget=options.seconds,
+                            warm_up=LONG_WARM_UP if ONNXRUNTIME in functions else WARM_UP)
     for way in [way for way in OURS if way in functions]:
         found = cells.copy()
         ratios = {peer: compare(seconds[way], seconds[peer])[0] for peer in peers

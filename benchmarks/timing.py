@@ -10,6 +10,7 @@ WINDOW = .2         # seconds over which the load is judged, which the kernel co
 FEWEST = 5          # rounds that are measured, however long they take
 BUDGET = 4.         # seconds after which no further round begins
 WARM_UP = .01       # seconds of calls before a turn: threads of other libraries stop spinning
+LONG_WARM_UP = .12  # of those after which onnxruntime's do, too
 
 
 class Seconds(dict):
@@ -35,7 +36,8 @@ def is_disturbed(foreign):
     return foreign is not None and foreign > max(0, n_cores() - threads) + .1 * threads
 
 
-def time_in_turns(functions, rounds, clock=None, finish=None, load=None, budget=BUDGET):
+def time_in_turns(functions, rounds, clock=None, finish=None, load=None, budget=BUDGET,
+                  warm_up=WARM_UP):
     """Time functions in turns, so that what else the machine does hits all of them alike.
 
     A turn begins with calls that are not counted, so that it measures a function at work: pauses
@@ -47,8 +49,9 @@ def time_in_turns(functions, rounds, clock=None, finish=None, load=None, budget=
     Args:
         functions: dict name -> function without arguments, or an object with ``time(n)``, which
             calls itself n times and returns (wall seconds, CPU seconds), as RemoteFunction.
-        rounds: how often each has its turn, after a call that is not counted; each round begins
-            with another one.
+        rounds: how often each has its turn, after a call that is not counted. Every other round
+            goes backwards and the next begins with another one: nobody comes after the same one
+            always.
         clock: process_time, the CPU time of this process, or perf_counter, wall time; None: the
             first for one thread, the second for more.
         finish: function called before the clock is read: waits for a GPU; None: nothing to wait
@@ -56,6 +59,7 @@ def time_in_turns(functions, rounds, clock=None, finish=None, load=None, budget=
         load: function of the CPU seconds of other processes of ours that returns the cores that
             others used since it was called last; None asks the kernel.
         budget: seconds after which no further round begins, once there are five, or ``rounds``.
+        warm_up: seconds of the calls with which a turn begins, at least one call.
     Returns:
         Seconds, of one call.
     """
@@ -72,10 +76,10 @@ def time_in_turns(functions, rounds, clock=None, finish=None, load=None, budget=
         found, of_children, start = [], 0., time.perf_counter()
         while not found or (len(found) + len(tried) < rounds
                             and time.perf_counter() - start < WINDOW):
-            turn = (len(tried) + len(found)) % len(names)
-            seconds = {}
-            for name in names[turn:] + names[:turn]:
-                of_children += warm_up(functions[name], finish)
+            number, seconds = len(tried) + len(found), {}
+            first = number // 2 % len(names)
+            for name in (names[first:] + names[:first])[::-1 if number % 2 else 1]:
+                of_children += call_for(warm_up, functions[name], finish)
                 spent, cpu = one_turn(functions[name], repeats[name], clock, finish)
                 seconds[name] = spent / repeats[name]
                 of_children += cpu
@@ -85,13 +89,13 @@ def time_in_turns(functions, rounds, clock=None, finish=None, load=None, budget=
     return choose(names, tried, rounds, 'CPU' if clock is time.process_time else 'wall')
 
 
-def warm_up(function, finish):
-    """Call a function for a while if there are threads to wake.
+def call_for(seconds, function, finish):
+    """Call a function for some seconds if there are threads to wake.
 
     Returns:
         CPU seconds of another process.
     """
-    of_children, end = 0., time.perf_counter() + WARM_UP
+    of_children, end = 0., time.perf_counter() + seconds
     while n_threads() > 1 and time.perf_counter() < end:
         of_children += one_turn(function, 1, time.perf_counter, finish)[1]
     return of_children

@@ -1,3 +1,4 @@
+import functools
 import json
 import subprocess
 import sys
@@ -81,6 +82,26 @@ def test_functions_are_timed_in_turns_and_the_first_call_is_not_counted():
                                   rounds=2, clock=lambda: next(now), **QUIET)
     assert calls == ['a', 'b', 'a', 'b', 'b', 'a']
     assert seconds == {'a': [1, 1], 'b': [1, 1]}
+
+
+def test_nobody_comes_after_the_same_one_always():
+    calls = []
+    frame.time_in_turns({name: functools.partial(calls.append, name) for name in 'abc'}, 6,
+                        iter(range(99)).__next__, **QUIET)
+    assert ''.join(calls[3:]) == 'abccbabcaacbcabbac'
+
+
+@pytest.mark.parametrize('threads, uncounted', [(1, 0), (2, 4)])
+def test_with_threads_a_turn_begins_with_calls_that_are_not_counted(
+        monkeypatch, threads, uncounted):
+    now = [0.]
+
+    def step():
+        now[0] += .25
+    monkeypatch.setattr(timing, 'n_threads', lambda: threads)
+    monkeypatch.setattr(timing.time, 'perf_counter', lambda: now[0])
+    seconds = frame.time_in_turns({'a': step}, 1, lambda: now[0], warm_up=1., **QUIET)
+    assert seconds == {'a': [.25]} and now[0] == .25 * (1 + uncounted + 1)
 
 
 def test_what_is_quick_is_called_often_enough_to_be_timed(monkeypatch):
@@ -171,7 +192,7 @@ def measure_row(functions, **settings):
 def test_a_row_has_rate_ceiling_ratios_and_bars(monkeypatch):
     rounds = [(0., {'minichain': 2., 'other': 4.}), (0., {'minichain': 1., 'other': 4.}),
               (9., {'minichain': 3., 'other': 4.})]
-    monkeypatch.setattr(comparison, 'time_in_turns', lambda functions, times, budget:
+    monkeypatch.setattr(comparison, 'time_in_turns', lambda functions, times, **settings:
                         timing.choose(functions, rounds, 3, 'wall'))
     monkeypatch.setattr(comparison, 'ceilings', lambda quick: machine.Ceilings(100., 10.))
     row, table = measure_row({'minichain': lambda: np.ones(3), 'other': lambda: np.ones(3)},
