@@ -37,6 +37,8 @@ Normalization
     FULL=0 VALID=1 BATCH_SIZE=2 NONE=3
 HingeNorm
     L1=1 L2=2
+CodeType
+    CORNER=1 CENTER_SIZE=2 CORNER_SIZE=3
 V1LayerType
     NONE=0 ACCURACY=1 BNLL=2 CONCAT=3 CONVOLUTION=4 DATA=5 DROPOUT=6 EUCLIDEAN_LOSS=7 FLATTEN=8
     HDF5_DATA=9 HDF5_OUTPUT=10 IM2COL=11 IMAGE_DATA=12 INFOGAIN_LOSS=13 INNER_PRODUCT=14 LRN=15
@@ -82,7 +84,8 @@ LayerParameter
     122 power_param PowerParameter; 123 relu_param ReLUParameter;
     124 sigmoid_param EngineParameter; 125 softmax_param SoftmaxParameter;
     126 slice_param SliceParameter; 127 tanh_param EngineParameter;
-    128 threshold_param ThresholdParameter; 131 prelu_param PReLUParameter;
+    128 threshold_param ThresholdParameter; 130 python_param PythonParameter;
+    131 prelu_param PReLUParameter; 132 spp_param SPPParameter;
     133 reshape_param ReshapeParameter; 134 log_param LogParameter;
     135 flatten_param FlattenParameter; 136 reduction_param ReductionParameter;
     137 embed_param EmbedParameter; 138 tile_param TileParameter;
@@ -92,9 +95,11 @@ LayerParameter
     145 parameter_param ParameterParameter; 146 recurrent_param RecurrentParameter;
     147 swish_param SwishParameter; 148 clip_param ClipParameter;
     164 shuffle_channel_param ShuffleChannelParameter; 202 permute_param PermuteParameter;
+    203 prior_box_param PriorBoxParameter; 204 detection_output_param DetectionOutputParameter;
     206 norm_param NormalizeParameter; 8266711 roi_pooling_param ROIPoolingParameter;
     10000001 interp_param InterpParameter; 10000002 upsample_param UpsampleParameter;
-    10000003 bn_param BNParameter
+    10000003 bn_param BNParameter; 10000004 proposal_param ProposalParameter;
+    10000005 psroi_pooling_param PSROIPoolingParameter; 10000006 reorg_param ReorgParameter
 V1LayerParameter
     1 layer V0LayerParameter; 2 bottom string*; 3 top string*; 4 name string;
     5 type V1LayerType; 6 blobs Blob*; 7 blobs_lr float*; 8 weight_decay float*;
@@ -126,7 +131,8 @@ ArgMaxParameter
 ConcatParameter
     1 concat_dim uint 1; 2 axis int 1
 BatchNormParameter
-    1 use_global_stats bool; 2 moving_average_fraction float .999; 3 eps float 1e-5
+    1 use_global_stats bool; 2 moving_average_fraction float .999; 3 eps float 1e-5;
+    5 scale_filler FillerParameter; 6 bias_filler FillerParameter; 7 scale_bias bool
 BNParameter
     1 scale_filler FillerParameter; 2 shift_filler FillerParameter; 3 bn_mode BNMode;
     10000001 slope_filler FillerParameter; 10000002 bias_filler FillerParameter;
@@ -146,6 +152,12 @@ ConvolutionParameter
     18 dilation uint*
 CropParameter
     1 axis int 2; 2 offset uint*
+DetectionOutputParameter
+    1 num_classes uint; 2 share_location bool true; 3 background_label_id int 0;
+    4 nms_param NonMaximumSuppressionParameter; 5 save_output_param SaveOutputParameter;
+    6 code_type CodeType; 7 keep_top_k int -1; 8 variance_encoded_in_target bool;
+    9 confidence_threshold float; 10 visualize bool; 11 visualize_threshold float;
+    12 save_file string
 DropoutParameter
     1 dropout_ratio float .5; 2 scale_train bool true
 EltwiseParameter
@@ -183,6 +195,8 @@ MemoryDataParameter
     1 batch_size uint; 2 channels uint; 3 height uint; 4 width uint
 MVNParameter
     1 normalize_variance bool true; 2 across_channels bool; 3 eps float 1e-9
+NonMaximumSuppressionParameter
+    1 nms_threshold float .3; 2 top_k int -1; 3 eta float 1
 NormalizeParameter
     1 across_spatial bool true; 2 scale_filler FillerParameter; 3 channel_shared bool true;
     4 eps float 1e-10
@@ -197,6 +211,17 @@ PoolingParameter
     10000001 ceil_mode bool true
 PowerParameter
     1 power float 1; 2 scale float 1; 3 shift float 0
+PriorBoxParameter
+    1 min_size float*; 2 max_size float*; 3 aspect_ratio float*; 4 flip bool true; 5 clip bool;
+    6 variance float*; 7 img_size uint; 8 img_h uint; 9 img_w uint; 10 step float;
+    11 step_h float; 12 step_w float; 13 offset float .5
+ProposalParameter
+    1 feat_stride uint 16; 2 base_size uint 16; 3 min_size uint 16; 4 ratio float*;
+    5 scale float*; 6 pre_nms_topn uint 6000; 7 post_nms_topn uint 300; 8 nms_thresh float .7
+PSROIPoolingParameter
+    1 spatial_scale float; 2 output_dim int; 3 group_size int
+PythonParameter
+    1 module string; 2 layer string; 3 param_str string; 4 share_in_parallel bool
 PReLUParameter
     1 filler FillerParameter; 2 channel_shared bool
 RecurrentParameter
@@ -206,15 +231,21 @@ ReductionParameter
     1 operation ReductionOp SUM; 2 axis int 0; 3 coeff float 1
 ReLUParameter
     1 negative_slope float 0; 2 engine Engine
+ReorgParameter
+    1 stride uint 1; 2 reverse bool
 ReshapeParameter
     1 shape BlobShape; 2 axis int 0; 3 num_axes int -1
 ROIPoolingParameter
     1 pooled_h uint 0; 2 pooled_w uint 0; 3 spatial_scale float 1
+SaveOutputParameter
+    1 output_directory string
 ScaleParameter
     1 axis int 1; 2 num_axes int 1; 3 filler FillerParameter; 4 bias_term bool;
     5 bias_filler FillerParameter
 ShuffleChannelParameter
     1 group uint 1
+SPPParameter
+    1 pyramid_height uint; 2 pool PoolMethod; 6 engine Engine
 SwishParameter
     1 beta float 1
 EngineParameter

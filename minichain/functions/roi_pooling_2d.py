@@ -49,7 +49,7 @@ def _whole_bins(rois, outsize, scale, shape, inclusive=False):
         for axis in (0, 1)]
 
 
-def _max_over_bins(x, images, rows, columns):
+def max_over_bins(x, images, rows, columns):
     """Return (R, C, oh, ow): maxima of x (N, C, H, W) over bins, 0 where a bin is empty."""
     values, xp = as_array(x), get_array_module(x)
     taken, filled = [], []
@@ -90,7 +90,7 @@ def roi_pooling_2d(x, rois, outh, outw, spatial_scale):
     expect_shape('roi_pooling_2d', (None, 5), rois=rois)
     corners, images, outsize = _check('roi_pooling_2d', x, rois[:, [2, 1, 4, 3]], rois[:, 0],
                                       (outh, outw))
-    return _max_over_bins(x, images, *_whole_bins(corners, outsize, spatial_scale, x.shape, True))
+    return max_over_bins(x, images, *_whole_bins(corners, outsize, spatial_scale, x.shape, True))
 
 
 def roi_max_pooling_2d(x, rois, roi_indices, outsize, spatial_scale):
@@ -109,7 +109,7 @@ def roi_max_pooling_2d(x, rois, roi_indices, outsize, spatial_scale):
     Girshick 2015, "Fast R-CNN", arXiv:1504.08083.
     """
     rois, images, outsize = _check('roi_max_pooling_2d', x, rois, roi_indices, outsize)
-    return _max_over_bins(x, images, *_whole_bins(rois, outsize, spatial_scale, x.shape))
+    return max_over_bins(x, images, *_whole_bins(rois, outsize, spatial_scale, x.shape))
 
 
 def roi_average_pooling_2d(x, rois, roi_indices, outsize, spatial_scale):

@@ -81,6 +81,16 @@ ABSURD = {
     'a neighbourhood': layer('LRN', lrn_param={'local_size': HUGE + 1}),
     'regions': layer('ROIPooling', bottom=['x', 'r'], roi_pooling_param={
         'pooled_h': HUGE, 'pooled_w': HUGE}),
+    'regions in groups': layer('PSROIPooling', bottom=['x', 'r'], psroi_pooling_param={
+        'output_dim': 3, 'group_size': HUGE, 'spatial_scale': 1.}),
+    'a pyramid': layer('SPP', spp_param={'pyramid_height': HUGE}),
+    'blocks': layer('Reorg', reorg_param={'stride': HUGE}),
+    'classes': layer('DetectionOutput', bottom=['x', 'x', 'p'], detection_output_param={
+        'num_classes': HUGE}),
+    'priors of one cell': layer('PriorBox', bottom=['x', 'x'], prior_box_param={
+        'min_size': [1.] * 1000}),
+    'proposals of one cell': layer('Proposal', bottom=['x', 'x', 'x'], proposal_param={
+        'scale': [1.] * 1000}),
     'a recurrent state': layer('LSTM', bottom=['x', 'x'], blobs=[W, b, W], recurrent_param={
         'num_output': HUGE}),
     'a table': layer('Embed', blobs=[W, b], embed_param={'num_output': HUGE, 'input_dim': HUGE}),
@@ -199,10 +209,42 @@ WHOLE.insert(11, layer('Threshold', 'w', 'q'))
 WHOLE.insert(12, layer('Reduction', 'k', 'w', reduction_param={'axis': 2, 'operation': 'MEAN'}))
 
 
+def dense(name, bottom, outputs, kernel=1):
+    return layer('Convolution', name, bottom, blobs=[
+        np.random.default_rng(outputs).standard_normal((outputs, 3, kernel, kernel)).astype('f'),
+        np.zeros(outputs, np.float32)], convolution_param={
+            'num_output': outputs, 'kernel_size': [kernel], 'pad': [kernel // 2]})
+
+
+DETECTOR = [
+    dense('l', 'x', 16), layer('Permute', 'lp', 'l', permute_param={'order': [0, 2, 3, 1]}),
+    layer('Flatten', 'lf', 'lp'), dense('c', 'x', 12),
+    layer('Permute', 'cp', 'c', permute_param={'order': [0, 2, 3, 1]}),
+    layer('Flatten', 'cf', 'cp'),
+    layer('PriorBox', 'pr', ['x', 'x'], prior_box_param={
+        'min_size': [3.], 'max_size': [5.], 'aspect_ratio': [2.], 'variance': [.1, .1, .2, .2]}),
+    layer('DetectionOutput', 'd', ['lf', 'cf', 'pr'], detection_output_param={
+        'num_classes': 3, 'keep_top_k': 50, 'code_type': 'CENTER_SIZE',
+        'nms_param': {'nms_threshold': .4, 'top_k': 100}, 'confidence_threshold': .01}),
+    dense('s', 'x', 4, 3), dense('m', 'x', 8, 3),
+    layer('Power', 'i', 'x', power_param={'scale': 0.1, 'shift': 100.}),
+    layer('Proposal', 'r', ['s', 'm', 'i'], proposal_param={
+        'ratio': [1.], 'scale': [2., 4.], 'min_size': 0, 'post_nms_topn': 30}),
+    layer('ROIPooling', 'a', ['x', 'r'], roi_pooling_param={
+        'pooled_h': 3, 'pooled_w': 2, 'spatial_scale': .0625}),
+    layer('PSROIPooling', 'e', ['m', 'r'], psroi_pooling_param={
+        'output_dim': 2, 'group_size': 2, 'spatial_scale': .0625}),
+    layer('SPP', 'v', 'm', spp_param={'pyramid_height': 3}),
+    layer('Reorg', 'g', 'm', reorg_param={'stride': 2}),
+    *(layer('Reduction', f'{name}1', name) for name in 'daevg'),
+    layer('Eltwise', 'y', [f'{name}1' for name in 'daevg'])]
+
+
+@pytest.mark.parametrize('layers', [WHOLE, DETECTOR], ids=['many layers', 'a detector'])
 @pytest.mark.parametrize('seed, count', [
     (5, 100), pytest.param(6, 1000, marks=pytest.mark.slow)])
-def test_flipped_bits_and_cuts_of_a_net_of_many_layers_are_survived(tmp_path, seed, count):
-    paths, source, outcomes = write(tmp_path, WHOLE), random.Random(seed), []
+def test_flipped_bits_and_cuts_of_a_net_are_survived(tmp_path, layers, seed, count):
+    paths, source, outcomes = write(tmp_path, layers), random.Random(seed), []
     whole = [path.read_bytes() for path in paths]
     assert call(paths) == 'net'
     binary = [place for place, byte in enumerate(whole[0]) if byte]

@@ -415,3 +415,64 @@ def test_weights_of_another_shape_are_refused_though_there_are_as_many(
                     f'"{kind}" bottom: "data" top: "c" {parameters} }}')
     with pytest.raises(DataError, match='expected, the file has'):
         load(model, text)
+
+
+def test_batch_norm_of_nvidias_fork_has_scale_and_bias_and_divides_by_nothing(run):
+    x, blobs = X[..., :3], [np.float32([.5, -1, 2, 1]), np.float32([1, 2, 3, 4]),
+                            np.float32([7]), np.float32([2, 1, .5, -1]), np.float32([0, 1, 2, 3])]
+    mean, variance, _, W, b = (blob.reshape(-1, 1, 1) for blob in blobs)
+    for parameters in ({'scale_bias': True}, {'scale_filler': {'value': 1.}}, {}):
+        y = run('BatchNorm', x, blobs, batch_norm_param={'eps': .1, **parameters})
+        np.testing.assert_allclose(y, (x - mean) / np.sqrt(variance + .1) * W + b, rtol=1e-4,
+                                   atol=1e-5)
+
+
+def test_spp_pools_over_ever_smaller_parts_of_the_image(run):
+    x = np.arange(2 * 6 * 8, dtype=np.float32).reshape(1, 2, 6, 8)
+    y = run('SPP', x, spp_param={'pyramid_height': 2})
+    # the whole plane, then its quarters, of both channels
+    assert y.tolist() == [[47, 95, 19, 23, 43, 47, 67, 71, 91, 95]]
+    y = run('SPP', x, spp_param={'pyramid_height': 2, 'pool': 'AVE'})
+    means = x.reshape(2, 2, 3, 2, 4).mean((2, 4))
+    np.testing.assert_allclose(y, [[*x.mean((0, 2, 3)), *means.ravel()]], rtol=1e-6)
+    with pytest.raises(DataError, match='at least 8 pixels'):
+        run('SPP', x, spp_param={'pyramid_height': 4})
+
+
+def test_spp_pads_images_that_do_not_fit_on_both_sides(run):
+    x = np.arange(5, dtype=np.float32).reshape(1, 1, 1, 5) + np.zeros((1, 1, 5, 1), np.float32)
+    y = run('SPP', x, spp_param={'pyramid_height': 2})
+    # by hand: windows of 3 from -1 on: 0, 1 and 2, 3, 4
+    assert y.tolist() == [[4, 1, 4, 1, 4]]
+
+
+def test_reorg_reads_the_blob_as_larger_images_and_puts_their_blocks_into_channels(run):
+    x = np.arange(2 * 8 * 4 * 6, dtype=np.float32).reshape(2, 8, 4, 6)
+    y = run('Reorg', x, reorg_param={'stride': 2})
+    large = x.reshape(2, 2, 8, 12)
+    assert y.shape == (2, 32, 2, 3)
+    again = y.reshape(2, 2, 2, 2, 4, 6)
+    for i, j, c in np.ndindex(2, 2, 2):
+        np.testing.assert_array_equal(again[:, i, j, c], large[:, c, i::2, j::2])
+    with pytest.raises(DataError, match='C a multiple of 9'):
+        run('Reorg', x, reorg_param={'stride': 3})
+
+
+def test_samples_are_chosen_by_number_or_by_a_filter(run):
+    x = np.arange(12, dtype=np.float32).reshape(4, 3)
+    y = run('BatchReindex', [x, np.float32([2, 0, 2])])
+    np.testing.assert_array_equal(y, x[[2, 0, 2]])
+    with pytest.raises(DataError, match='numbers of samples'):
+        run('BatchReindex', [x, np.float32([4])])
+    y, z = run('Filter', [x, -x, np.float32([[0], [1], [0], [3]])], tops=2)
+    np.testing.assert_array_equal(y, x[[1, 3]])
+    np.testing.assert_array_equal(z, -x[[1, 3]])
+    with pytest.raises(DataError, match='2 samples expected'):
+        run('Filter', [x, np.float32([1, 0])])
+
+
+@pytest.mark.parametrize('kind, formula', [
+    ('HardSwish', lambda x: x * np.clip(x + 3, 0, 6) / 6),
+    ('Mish', lambda x: x * np.tanh(np.log1p(np.exp(x))))])
+def test_newer_activations(run, kind, formula):
+    np.testing.assert_allclose(run(kind, 3 * X), formula(3 * X), rtol=1e-5, atol=1e-6)

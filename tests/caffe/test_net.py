@@ -117,7 +117,7 @@ def test_an_input_of_a_wrong_shape_names_the_layer(small):
 
 UNSUPPORTED = """
     layer { name: "ok" type: "ReLU" bottom: "data" top: "ok" }
-    layer { name: "mine" type: "Python" bottom: "ok" top: "a" }
+    layer { name: "mine" type: "Novel" bottom: "ok" top: "a" }
     layer { name: "new" type: "Pooling" bottom: "a" top: "b"
             pooling_param { kernel_size: 2 pool: MEDIAN } }
     layer { name: "lost" type: "ReLU" top: "e" }
@@ -131,7 +131,7 @@ def test_all_that_is_not_supported_is_reported_at_once_before_anything_is_comput
         text_net(tmp_path, UNSUPPORTED)
     text = str(caught.value)
     assert 'net.prototxt: 5 of 6 layers cannot be used' in text
-    for line in ("layer 1 'mine' (Python): this type is not supported",
+    for line in ("layer 1 'mine' (Novel): this type is not supported",
                  "layer 2 'new' (Pooling): pooling_param.pool has the unknown value 'MEDIAN'",
                  "layer 3 'lost' (ReLU): 1 bottom expected, got 0",
                  "layer 4 'odd' (ReLU): relu_param has unknown fields novel",
@@ -143,7 +143,7 @@ def test_without_strictness_the_supported_part_can_be_used(tmp_path):
     net = text_net(tmp_path, UNSUPPORTED, strict=False)
     y, = net({'data': X}, ['ok'])
     np.testing.assert_array_equal(y.array, np.maximum(X, 0))
-    with pytest.raises(DataError, match=r"(?s)2 of 6 layers.*'mine' \(Python\).*'new'"):
+    with pytest.raises(DataError, match=r"(?s)2 of 6 layers.*'mine' \(Novel\).*'new'"):
         net({'data': X}, ['b'])
     z, = net({'data': X}, ['b'], disable=['mine', 'new'])
     np.testing.assert_array_equal(z.array, y.array)

@@ -118,3 +118,54 @@ def shuffle_channel(layer, blobs):
         y = F.reshape(x, (len(x), groups, x.shape[1] // groups, *x.shape[2:]))
         return F.reshape(F.swapaxes(y, 1, 2), x.shape)
     return forward
+
+
+def reorg(layer, blobs):
+    """Blocks of pixels into the channels, as YOLO's second version does it.
+
+    There the blob is first read as one of fewer channels and larger images,
+    (N, C / s^2, s H, s W), whose blocks then become channels.
+    """
+    p = layer.reorg_param
+    if not p.stride or p.reverse:
+        raise DataError(f'a stride above 0 and no reverse expected, got {p.stride}, {p.reverse}')
+
+    def forward(x):
+        s = p.stride
+        if x.ndim != 4 or x.shape[1] % (s * s) or x.shape[2] % s or x.shape[3] % s:
+            raise DataError(f'an input (N, C, H, W) with C a multiple of {s * s}, H and W of {s}, '
+                            f'expected, got {x.shape}')
+        n, c, h, w = x.shape
+        y = F.reshape(x, (n, c // (s * s), h, s, w, s))
+        y = F.transpose(y, (0, 3, 5, 1, 2, 4))
+        return F.reshape(y, (n, c * s * s, h // s, w // s))
+    return forward
+
+
+def batch_reindex(layer, blobs):
+    """Samples at the places that the second bottom gives, in its order."""
+    def forward(x, places):
+        return x[sample_numbers(places, x.shape[:1])]
+    return planned(forward, lambda x, places: ((math.prod(places), *x[1:]), 0))
+
+
+def sample_numbers(places, lead):
+    """Whole numbers of samples, kept as floats, as int64."""
+    array = places.array.ravel()
+    if not lead or not bool(((array >= 0) & (array < lead[0])).all()):
+        raise DataError(f'numbers of samples in {lead} expected')
+    return array.astype('int64')
+
+
+def filter_(layer, blobs):
+    """The samples of all bottoms but the last one for which that one is not 0."""
+    if len(layer.top) != len(layer.bottom) - 1:
+        raise DataError(f'{len(layer.bottom) - 1} tops expected, got {len(layer.top)}')
+
+    def forward(*xs):
+        *xs, selector = xs
+        if any(x.shape[:1] != (selector.size,) for x in xs):
+            raise DataError(f'{selector.size} samples expected, got {[x.shape for x in xs]}')
+        chosen, = selector.xp.nonzero(selector.array.ravel())
+        return tuple(x[chosen] for x in xs)
+    return forward

@@ -81,3 +81,13 @@ def axpy(layer, blobs):
         a = F.reshape(a, (*a.shape[:2], *(1,) * (x.ndim - 2)))
         return F.broadcast_to(a, x.shape) * x + y
     return forward
+
+
+def hard_swish(x):
+    """x min(max(x + 3, 0), 6) / 6;  Howard et al. 2019, "Searching for MobileNetV3"."""
+    return x * F.relu6(x + 3) * (1 / 6)
+
+
+def mish(x):
+    """x tanh(log(1 + exp(x)));  Misra 2019, "Mish", arXiv:1908.08681."""
+    return x * F.tanh(F.softplus(x))

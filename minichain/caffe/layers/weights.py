@@ -131,21 +131,28 @@ def inner_product(layer, blobs):
 
 
 def batch_norm(layer, blobs):
+    """Mean, variance and what both are divided by; or, in one fork, scale and bias, too.
+
+    That fork, NVIDIA's, divides by nothing.
+    """
     p = layer.batch_norm_param
-    expect_blobs(blobs, 3)
-    mean, variance, factor = (blob.ravel() for blob in blobs)
+    affine = len(blobs) == 5 or p.scale_bias or 'scale_filler' in p or 'bias_filler' in p
+    expect_blobs(blobs, 5 if affine else 3)
+    mean, variance, factor, *affine = (blob.ravel() for blob in blobs)
     if len(mean) != len(variance) or len(factor) != 1:
         raise DataError('mean and variance of one length and one factor expected, got '
                         f'{len(mean)}, {len(variance)} and {len(factor)}')
-    factor = 0 if factor[0] == 0 else 1 / factor[0]
+    factor = 1 if affine else 0 if factor[0] == 0 else 1 / factor[0]
     statistics = {'avg_mean': Statistics(mean * factor), 'avg_var': Statistics(variance * factor)}
 
-    def forward(x, avg_mean, avg_var):
+    def forward(x, avg_mean, avg_var, W=None, b=None):
         if 'use_global_stats' in p and not p.use_global_stats:
-            return by_own_statistics(x, p.eps)
-        deviation = (avg_var + avg_var.dtype.type(p.eps)) ** 0.5
-        return (x - along(x, 1, avg_mean)) * along(x, 1, 1 / deviation)
-    return forward, statistics
+            x = by_own_statistics(x, p.eps)
+        else:
+            deviation = (avg_var + avg_var.dtype.type(p.eps)) ** 0.5
+            x = (x - along(x, 1, avg_mean)) * along(x, 1, 1 / deviation)
+        return x if W is None else x * along(x, 1, W) + along(x, 1, b)
+    return forward, {**statistics, **dict(zip('Wb', affine))}
 
 
 def by_own_statistics(x, eps):

@@ -5,6 +5,7 @@ import operator
 import minichain.functions as F
 from minichain.autograd import as_variable
 from minichain.caffe.geometry import canonical, expect_image, planned, pooled_length, spatial
+from minichain.caffe.schema import message
 from minichain.errors import DataError
 from minichain.functions.average_pooling import average_windows, count_inside
 from minichain.functions.max_pooling import max_windows, winners
@@ -52,6 +53,34 @@ def pooling(layer, blobs):
         places = 6 * sum(map(operator.mul, ksize, out))     # of taps, in 64-bit integers
         return (*shape[:2], *out), math.prod(shape[:2]) * out[0] * shape[3] + places
     return planned(forward, plan)
+
+
+def spp(layer, blobs):
+    """Pooling over 1 x 1, 2 x 2, 4 x 4, ... windows of the whole image, one after the other.
+
+    He et al. 2014, "Spatial pyramid pooling", arXiv:1406.4729.
+    """
+    p = layer.spp_param
+    if not 1 <= p.pyramid_height <= 16:
+        raise DataError(f'pyramid_height from 1 to 16 expected, got {p.pyramid_height}')
+
+    def forward(x):
+        expect_image(x)
+        if min(x.shape[2:]) < 1 << p.pyramid_height - 1:
+            raise DataError(f'an image of at least {1 << p.pyramid_height - 1} pixels a side '
+                            f'expected, got {x.shape}')
+        parts = []
+        for level in range(p.pyramid_height):
+            kernel = [-(-n // (1 << level)) for n in x.shape[2:]]
+            pad = [(k * (1 << level) - n + 1) // 2 for k, n in zip(kernel, x.shape[2:])]
+            part = pooling(message('LayerParameter', {
+                'top': layer.top, 'pooling_param': message('PoolingParameter', {
+                    'pool': p.pool, 'kernel_h': kernel[0], 'kernel_w': kernel[1],
+                    'stride_h': kernel[0], 'stride_w': kernel[1],
+                    'pad_h': pad[0], 'pad_w': pad[1]})}), blobs)(x)
+            parts.append(F.reshape(part, (len(x), part.size // max(len(x), 1))))
+        return F.concat(parts, 1)
+    return forward
 
 
 def average_pool(x, windows):
