@@ -1,5 +1,7 @@
 """Chainer's module paths and names, where a room of this library is another than in Chainer."""
 import importlib
+import importlib.abc
+import importlib.machinery
 import sys
 import types
 
@@ -22,6 +24,20 @@ ALIASES = {   # Chainer's path below the package -> ours
     'utils.argument': 'compat',
     'utils.conv': 'functions.windows',
     'utils.type_check': 'type_check',
+}
+FOLDERS = {   # room -> Chainer's folders in it, of modules that have one or two of its names
+    'functions': 'activation array connection evaluation loss math noise normalization pooling '
+                 'rnn util',
+    'links': 'activation connection loss normalization rnn',
+}
+MODULES = {   # room -> Chainer's modules in it that have another name here
+    'datasets': 'cifar concatenated_dataset dict_dataset fashion_mnist image_dataset '
+                'kuzushiji_mnist mnist ptb transform_dataset tuple_dataset',
+    'function_hooks': 'cuda_profile cupy_memory_profile debug_print timer',
+    'iterators': 'multiprocess_iterator multithread_iterator order_samplers serial_iterator',
+    'link_hooks': 'spectral_normalization timer weight_standardization',
+    'optimizer_hooks': 'gradient_clipping gradient_hard_clipping gradient_lars gradient_noise '
+                       'lasso weight_decay',
 }
 NAMES = {   # room -> names that Chainer has there too, and where they are
     'link': ('chain', 'Chain ChainList'),
@@ -53,9 +69,51 @@ class Alias(types.ModuleType):
         return [name for name in names if not name.startswith('_')]
 
 
+class Folder(types.ModuleType):
+    """One of Chainer's folders within a room: its names are modules."""
+
+    __path__ = ()
+
+    def __getattr__(self, name):
+        if name.startswith('__'):
+            raise AttributeError(name)
+        return importlib.import_module(f'{self.__name__}.{name}')
+
+
+class ModuleInFolder(Alias):
+    """A module in such a folder: the names of the room, and of the room's file of that name."""
+
+    def __getattr__(self, name):
+        last = self.__name__.rpartition('.')[2]
+        below = sys.modules.get(f'{self._target}.{last}')
+        return getattr(below, name) if name in vars(below or object) else super().__getattr__(name)
+
+
+class FolderFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds ``minichain.<room>.<folder>`` and ``minichain.<room>.<folder>.<module>``."""
+
+    def find_spec(self, name, path=None, target=None):
+        root, *path = name.split('.')
+        if root != 'minichain' or len(path) not in (2, 3):
+            return None
+        if path[1] not in FOLDERS.get(path[0], '').split():
+            return None
+        return importlib.machinery.ModuleSpec(name, self, is_package=True)
+
+    def create_module(self, spec):
+        root, room, _, *module = spec.name.split('.')
+        return ModuleInFolder(spec.name, f'{root}.{room}') if module else Folder(spec.name)
+
+    def exec_module(self, module):
+        """Nothing is left to do."""
+
+
 def install():
     """Make ``minichain.<Chainer's path>`` importable."""
-    for path, target in ALIASES.items():
+    sys.meta_path.append(FolderFinder())
+    modules = {f'{room}.{module}': room for room, names in MODULES.items()
+               for module in names.split()}
+    for path, target in (ALIASES | modules).items():
         name = f'minichain.{path}'
         sys.modules[name] = Alias(name, f'minichain.{target}')
         parent, _, last = name.rpartition('.')

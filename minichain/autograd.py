@@ -83,9 +83,11 @@ class Variable:
     __slots__ = ('_array', '_grad', '_node', '_name', 'requires_grad', '__weakref__')
     __array_priority__ = 200   # ndarray + Variable calls Variable.__radd__
 
-    def __init__(self, data=None, *, name=None, grad=None, requires_grad=True):
+    def __init__(self, data=None, *, name=None, grad=None, requires_grad=True, **former):
         if data is not None:
             type_check.expect_array('Variable', data)
+        if former:
+            type_check.refuse_former('Variable', former)
         self._array, self._node, self.name = data, None, name
         self.requires_grad, self.grad = requires_grad, grad
 
@@ -464,19 +466,17 @@ def grad(outputs, inputs, grad_outputs=None, grad_inputs=None, set_grad=False, r
     """Return d(outputs)/d(inputs) as a list of Variables, None where nothing flows.
 
     Args:
-        outputs, inputs: sequences of Variables.
+        outputs, inputs: lists or tuples of Variables.
         grad_outputs: starting gradients, a Variable (or None for ones) for each output.
         grad_inputs: Variables to which the gradients are added, one (or None) for each input.
         set_grad: also store the gradients in the inputs. retain_grad: also in what lies between.
         enable_double_backprop: the gradients can be differentiated again.
         loss_scale: value of the starting gradients that are not given, instead of 1.
     Raises:
-        InvalidArgument: the lengths differ.
+        InvalidType: no lists. InvalidArgument: the lengths differ.
     """
-    grad_outputs = grad_outputs or [None] * len(outputs)
-    grad_inputs = grad_inputs or [None] * len(inputs)
-    type_check.expect_same_length('grad', outputs=outputs, grad_outputs=grad_outputs)
-    type_check.expect_same_length('grad', inputs=inputs, grad_inputs=grad_inputs)
+    grad_outputs = type_check.match_gradients('outputs', outputs, grad_outputs)
+    grad_inputs = type_check.match_gradients('inputs', inputs, grad_inputs)
     seeds = {}
     for y, gy in zip(outputs, grad_outputs):
         seed = y.xp.full_like(y.array, loss_scale or 1) if gy is None else gy

@@ -115,6 +115,42 @@ def expect_same_length(label, **sequences):
             f'{length} {name}' for name, length in lengths.items()))
 
 
+def match_gradients(name, variables, gradients):
+    """Return ``gradients``, which go with the ``variables`` of ``grad``; None for each if None.
+
+    Raises:
+        InvalidType: ``variables`` is no list. InvalidArgument: the lengths differ.
+    """
+    if not isinstance(variables, (list, tuple)):
+        raise InvalidType(f'grad: {name}: a list of Variables expected, got '
+                          f'{type(variables).__name__}. Write [{name[:-1]}]')
+    gradients = gradients or [None] * len(variables)
+    expect_same_length('grad', **{name: variables, f'grad_{name}': gradients})
+    return gradients
+
+
+_FORMER = {   # keyword arguments of Chainer 1 -> what stands in their place
+    **dict.fromkeys(('train', 'test'), "with using_config('train', ...) around the call"),
+    'volatile': 'with no_backprop_mode() around the calls',
+    'deterministic': "with using_config('cudnn_deterministic', ...) around the call",
+    'use_cudnn': "with using_config('use_cudnn', ...) around the call",
+}
+
+
+def refuse_former(label, arguments):
+    """Raise for keyword arguments that a function had in Chainer 1, or never.
+
+    Raises:
+        InvalidArgument: one that it had; the message says what to write.
+        TypeError: any other.
+    """
+    for name in arguments:
+        if name in _FORMER:
+            raise InvalidArgument(f'{label}: {name} was an argument in Chainer 1. Write: '
+                                  f'{_FORMER[name]}')
+        raise TypeError(f'{label}() got an unexpected keyword argument {name!r}')
+
+
 def expect_no_nan(label, arrays):
     """Raise NotFinite if NaN is in any of ``arrays``."""
     for array in arrays:
@@ -271,6 +307,11 @@ class TypeInfo:
         self.size = Expression(array.size, f'{text}.size')
         self.dtype = _Dtype(array.dtype, f'{text}.dtype')
 
+    def rename(self, name):
+        """Let the expressions speak of the operand by this name."""
+        for attribute, expression in vars(self).items():
+            expression.text = f'{name}.{attribute}'
+
 
 class _Dtype(Expression):
     kind = property(lambda self: Expression(self.value.kind, f'{self.text}.kind'))
@@ -299,6 +340,26 @@ def expect(*conditions):
             sides = getattr(condition, 'sides', None)
             actual = '' if sides is None else f', got {sides[0]!r} and {sides[1]!r}'
             raise InvalidType(f'{text} expected{actual}')
+
+
+def argname(in_types, names):
+    """Expect one operand for each of ``names``, and call them so in messages."""
+    expect(in_types.size() == len(names))
+    for operand, name in zip(in_types, names):
+        operand.rename(name)
+
+
+_argname = argname   # Chainer 7 calls it so
+
+
+def make_variable(value, name):
+    """Return ``value`` as an expression that messages call by ``name``."""
+    return Expression(value, name)
+
+
+def expect_broadcast_shapes(*shapes):
+    """Raise InvalidType unless the shapes, tuples or expressions, broadcast together."""
+    expect_broadcast('shapes', *(np.broadcast_to(0, _value(shape)) for shape in shapes))
 
 
 def eval(expression):  # noqa: A001  Chainer's name

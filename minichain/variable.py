@@ -92,6 +92,20 @@ def duplicate_deeply(variable, memo):
     return clone
 
 
+def get_state(variable):
+    """Return what ``pickle`` keeps: array, gradient and attributes, nothing of the graph."""
+    attributes = vars(variable) if isinstance(variable, Parameter) else {}
+    return variable.array, variable.grad, variable.name, variable.requires_grad, attributes
+
+
+def set_state(variable, state):
+    """Be the leaf whose :func:`get_state` this was."""
+    variable._node = None
+    variable._array, variable._grad, variable.name, variable.requires_grad, attributes = state
+    if isinstance(variable, Parameter):
+        vars(variable).update(attributes)
+
+
 def zerograd(variable):
     """Set the gradient to zeros."""
     variable.grad = variable.xp.zeros_like(variable.array)
@@ -142,6 +156,8 @@ def addgrad(variable, other):
 
 Variable.__copy__ = duplicate
 Variable.__deepcopy__ = duplicate_deeply
+Variable.__getstate__ = get_state
+Variable.__setstate__ = set_state
 Variable.zerograd = zerograd
 Variable.to_device = to_device
 Variable.to_cpu = lambda variable: to_device(variable, 'cpu')

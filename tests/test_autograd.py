@@ -522,3 +522,11 @@ def test_operands_of_which_some_want_no_gradient_get_those_that_belong_to_them()
         y.backward()
     np.testing.assert_allclose(x.grad, -1 + 5 - 5 / 4)
     assert constant.grad is None
+
+
+def test_grad_takes_lists_of_variables_alone():
+    x = Variable(np.ones(3, 'f'))
+    y = x * 2
+    for outputs, inputs, name in ((y, [x], 'outputs'), ([y], x, 'inputs')):
+        with pytest.raises(InvalidType, match=rf'a list of Variables .* Write \[{name[:-1]}\]'):
+            minichain.grad(outputs, inputs)

@@ -266,3 +266,32 @@ def test_main_runs_a_script_with_its_arguments(chainer_installed, tmp_path, caps
     sys.argv = ['compat', str(tmp_path / 'script.py'), '--unit', '3']
     compat.main()
     assert capsys.readouterr().out == "__main__ ['--unit', '3'] True\n"
+
+
+@pytest.mark.parametrize('line', [
+    'from chainer.functions.loss.vae import gaussian_kl_divergence as name',
+    'from chainer.functions.activation import lstm; name = lstm.lstm',
+    'from chainer.functions.activation.relu import ReLU as name',
+    'import chainer.functions.connection.convolution_2d as m; name = m.convolution_2d',
+    'from chainer.links.connection.linear import Linear as name',
+    'from chainer.links.connection import n_step_rnn; name = n_step_rnn.NStepRNNTanh',
+    'from chainer.datasets.tuple_dataset import TupleDataset as name',
+    'from chainer.datasets import tuple_dataset; name = tuple_dataset.TupleDataset',
+    'from chainer.iterators.serial_iterator import SerialIterator as name',
+    'from chainer.function_hooks.timer import TimerHook as name',
+    'from chainer.optimizer_hooks import weight_decay; name = weight_decay.WeightDecay',
+    'from minichain.functions.array.concat import concat as name',
+])
+def test_chainers_modules_are_importable_one_by_one(chainer_installed, line):
+    names = {}
+    exec(line, names)
+    assert names['name'].__module__.startswith('minichain.')
+
+
+@pytest.mark.parametrize('line', [
+    'import chainer.functions.losses.vae', 'import chainer.functions.loss.vae.below',
+    'import chainer.datasets.nothing', 'from chainer.functions.loss.vae import nothing',
+])
+def test_modules_and_names_that_are_nowhere_are_import_errors(chainer_installed, line):
+    with pytest.raises(ImportError):
+        exec(line, {})

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 import minichain
+import minichain.functions as F
+import minichain.links as L
 from minichain import type_check
 from minichain.errors import (
     DeviceError,
@@ -176,3 +178,48 @@ def test_checks_are_off_when_the_switch_is():
     with minichain.using_config('type_check', False):
         assert (Typed(refuse).apply((X,))[0].array == 0).all()
     assert message(refuse, X) == 'refused'
+
+
+@pytest.mark.parametrize('call, advice', [
+    (lambda: minichain.Variable(X, volatile='on'), 'Variable: volatile .* no_backprop_mode'),
+    (lambda: F.dropout(X, train=False), r"dropout: train .* using_config\('train'"),
+    (lambda: F.zoneout(X, X, train=False), 'zoneout: train'),
+    (lambda: F.rrelu(X, train=False), 'rrelu: train'),
+    (lambda: F.batch_normalization(X, X[0], X[0], train=True), 'batch_normalization: train'),
+    (lambda: F.convolution_2d(X, X, deterministic=True), 'convolution_2d: deterministic .*cudnn'),
+    (lambda: F.deconvolution_2d(X, X, deterministic=True), 'deconvolution_2d: deterministic'),
+    (lambda: F.n_step_lstm(1, 0, X, X, X, X, X, train=True), 'n_step_lstm: train'),
+    (lambda: F.n_step_gru(1, 0, X, X, X, X, use_cudnn=True), 'n_step_gru: use_cudnn'),
+    (lambda: F.n_step_birnn(1, 0, X, X, X, X, train=True), 'n_step_birnn: train'),
+    (lambda: L.NStepLSTM(1, 3, 3, 0, use_cudnn=True), 'NStepLSTM: use_cudnn'),
+    (lambda: L.NStepGRU(1, 3, 3, 0)(None, [X], train=True), 'NStepGRU: train'),
+    (lambda: L.BatchNormalization(3)(X, test=True), 'BatchNormalization: test'),
+])
+def test_arguments_of_chainer_1_are_refused_with_what_to_write(call, advice):
+    with pytest.raises(InvalidArgument, match=advice):
+        call()
+
+
+def test_an_argument_that_never_was_is_a_type_error():
+    with pytest.raises(TypeError, match=r"dropout\(\) got an unexpected keyword argument 'tain'"):
+        F.dropout(X, tain=False)
+
+
+def test_operands_are_called_by_their_names():
+    in_types = type_check.get_types((X, Y))
+    type_check.argname(in_types, ('x', 'W'))
+    with pytest.raises(InvalidType, match=r'x.shape\[1\] == W.shape\[0\] expected, got 3 and 4'):
+        type_check.expect(in_types[0].shape[1] == in_types[1].shape[0])
+    with pytest.raises(InvalidType, match='W.dtype.kind'):
+        type_check.expect(in_types[1].dtype.kind == 'i')
+    with pytest.raises(InvalidType, match='in_types.size == 1'):
+        type_check._argname(in_types, ('x',))
+    with pytest.raises(InvalidType, match='x.ndim > axis expected, got 2 and 2'):
+        type_check.expect(in_types[0].ndim > type_check.make_variable(2, 'axis'))
+
+
+def test_shapes_that_do_not_broadcast_are_refused():
+    x, y = type_check.get_types((X, Y))
+    type_check.expect_broadcast_shapes(x.shape, (3,), (1, 1))
+    with pytest.raises(InvalidType, match=r'\(2, 3\), \(4,\)'):
+        type_check.expect_broadcast_shapes(x.shape, y.shape)

@@ -1,5 +1,6 @@
 """Parameters, and what moves and copies of variables keep."""
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -77,14 +78,14 @@ def test_to_device_moves_value_and_gradient_in_place_and_cuts_the_history():
         assert z.device.name == '@cupy:0' and z.xp is cupy and z.name == 'z' and z.grad is None
 
 
+class Rule:
+    def update(self, updated):
+        updated.array[:] = 7
+
+
 def test_an_update_rule_is_asked_to_update():
     parameter = Parameter(1., (1,))
     parameter.update()   # without a rule nothing happens
-
-    class Rule:
-        def update(self, updated):
-            updated.array[:] = 7
-
     parameter.update_rule = Rule()
     parameter.update()
     assert parameter.array == [7]
@@ -173,3 +174,17 @@ def test_a_parameter_in_a_formula_is_a_leaf():
 def test_a_shape_that_is_none_is_refused_with_advice(shape):
     with pytest.raises(InvalidArgument, match='sizes given to its link'):
         Parameter(0, shape)
+
+
+@pytest.mark.parametrize('protocol', [0, 2, 4])
+def test_variables_are_pickled_as_leaves(protocol):
+    x = Parameter(np.array([2., 3.]), name='W')
+    x.grad, x.update_rule = np.ones(2), Rule()
+    y = x * 2
+    again, leaf, lazy = pickle.loads(pickle.dumps((x, y, Parameter(3.)), protocol))
+    assert type(again) is Parameter and again.name == 'W' and again.device == x.device
+    assert again.array.tolist() == [2, 3] and again.grad.tolist() == [1, 1]
+    assert type(again.update_rule) is Rule
+    assert leaf.creator is None and leaf.array.tolist() == [4, 6] and leaf.requires_grad
+    lazy.initialize((2,))
+    assert lazy.array.tolist() == [3, 3]

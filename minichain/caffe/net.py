@@ -17,7 +17,7 @@ from minichain.chain import Chain
 from minichain.errors import DataError, InvalidArgument, MinichainError
 from minichain.link import Link
 from minichain.protobuf import Message, aligned
-from minichain.type_check import as_names
+from minichain.type_check import as_names, refuse_former
 from minichain.variable import Parameter
 
 # Layers that bring data from elsewhere: their tops are inputs of the network.
@@ -146,7 +146,7 @@ class CaffeFunction(Chain):
         return (f'{self.source}: {len(steps)} of {count} layers cannot be used:\n'
                 + '\n'.join(lines) + f'\n{advice}')
 
-    def forward(self, inputs, outputs, disable=()):
+    def forward(self, inputs, outputs, disable=(), **former):
         """Computes blobs of the network.
 
         Args:
@@ -163,6 +163,7 @@ class CaffeFunction(Chain):
             DataError: a layer that is needed is not supported, or would take far more memory than
                 networks for inputs of this size do.
         """
+        refuse_former(type(self).__name__, former)
         outputs, disable = (as_names(self.source, name, value) for name, value in (
             ('outputs', outputs), ('disable', disable)))
         self._check_names(inputs, outputs, disable)

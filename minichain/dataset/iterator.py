@@ -13,11 +13,14 @@ class Iterator:
         return self
 
     def __next__(self):
-        return self.next()
+        """Return the next batch, a list of examples; raise StopIteration after the last one."""
+        if type(self).next is not Iterator.next:
+            return self.next()
+        raise NotImplementedError(f'{type(self).__name__} must define __next__(self)')
 
     def next(self):
-        """Return the next batch, a list of examples; raise StopIteration after the last one."""
-        raise NotImplementedError(f'{type(self).__name__} must define next(self)')
+        """Call :meth:`__next__`; a class defines one of both."""
+        return self.__next__()
 
     def finalize(self):
         """Give back what the iterator holds: threads, processes, files."""

@@ -15,7 +15,7 @@ from minichain.functions.reshape import reshape
 from minichain.functions.sum import sum
 from minichain.gpu import normalization as by_kernels
 from minichain.gpu.dispatch import fused
-from minichain.type_check import expect_float, expect_same_dtype, expect_shape
+from minichain.type_check import expect_float, expect_same_dtype, expect_shape, refuse_former
 
 
 @fused(by_kernels.normalize_batch, accepts=by_kernels.are_channels)
@@ -142,7 +142,7 @@ def update_averages(running_mean, running_var, mean, var, count, decay):
 
 
 def batch_normalization(x, gamma, beta, *, eps=2e-5, running_mean=None, running_var=None,
-                        decay=0.9, axis=None):
+                        decay=0.9, axis=None, **former):
     """y = gamma (x - mean) / sqrt(var + eps) + beta, with mean and variance of this batch.
 
     Args:
@@ -161,6 +161,8 @@ def batch_normalization(x, gamma, beta, *, eps=2e-5, running_mean=None, running_
     Ioffe, Szegedy 2015, "Batch normalization", arXiv:1502.03167.
     """
     label = 'batch_normalization'
+    if former:
+        refuse_former(label, former)
     averages = {name: as_array(average) for name, average in (
         ('running_mean', running_mean), ('running_var', running_var)) if average is not None}
     axes = normalized_axes(label, x, gamma, axis, beta=beta, **averages)

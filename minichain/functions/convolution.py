@@ -13,7 +13,7 @@ from minichain.errors import InvalidArgument, InvalidType
 from minichain.functions import convolution_arrays
 from minichain.functions.broadcast import sum_to
 from minichain.functions.windows import slide
-from minichain.type_check import expect_float, expect_ndim, expect_shape
+from minichain.type_check import expect_float, expect_ndim, expect_shape, refuse_former
 
 
 def _wide(dtype, *arrays):
@@ -164,8 +164,11 @@ def convolution_1d(x, W, b=None, stride=1, pad=0, cover_all=False, dilate=1, gro
     return convolve('convolution_1d', 1, x, W, b, stride, pad, cover_all, dilate, groups)
 
 
-def convolution_2d(x, W, b=None, stride=1, pad=0, cover_all=False, *, dilate=1, groups=1):
+def convolution_2d(x, W, b=None, stride=1, pad=0, cover_all=False, *, dilate=1, groups=1,
+                   **former):
     """:func:`convolution_nd` over images: x (N, C, H, W), filters W (O, C / groups, kh, kw)."""
+    if former:
+        refuse_former('convolution_2d', former)
     return convolve('convolution_2d', 2, x, W, b, stride, pad, cover_all, dilate, groups)
 
 

@@ -2,7 +2,7 @@
 from minichain.errors import InvalidType
 from minichain.functions.convolution import Deconvolution, check_operands
 from minichain.functions.windows import fill, get_conv_outsize
-from minichain.type_check import expect_ndim
+from minichain.type_check import expect_ndim, refuse_former
 
 
 def deconvolve(label, ndim, x, W, b, stride, pad, outsize, dilate, groups):
@@ -50,8 +50,11 @@ def deconvolution_1d(x, W, b=None, stride=1, pad=0, outsize=None, dilate=1, grou
     return deconvolve('deconvolution_1d', 1, x, W, b, stride, pad, outsize, dilate, groups)
 
 
-def deconvolution_2d(x, W, b=None, stride=1, pad=0, outsize=None, *, dilate=1, groups=1):
+def deconvolution_2d(x, W, b=None, stride=1, pad=0, outsize=None, *, dilate=1, groups=1,
+                     **former):
     """:func:`deconvolution_nd` over images: x (N, C, H, W), filters W (C, O / groups, kh, kw)."""
+    if former:
+        refuse_former('deconvolution_2d', former)
     return deconvolve('deconvolution_2d', 2, x, W, b, stride, pad, outsize, dilate, groups)
 
 

@@ -5,7 +5,7 @@ from minichain.configuration import config
 from minichain.errors import InvalidArgument
 from minichain.gpu import dropout as by_kernels
 from minichain.gpu.dispatch import fused
-from minichain.type_check import expect_float, expect_shape
+from minichain.type_check import expect_float, expect_shape, refuse_former
 
 
 class Dropout(Primitive):
@@ -36,7 +36,7 @@ def draw_mask(x, ratio):
     return scale * (get_array_module(x).random.rand(*x.shape) >= ratio)
 
 
-def dropout(x, ratio=.5, *, mask=None, return_mask=False):
+def dropout(x, ratio=.5, *, mask=None, return_mask=False, **former):
     """Set elements to 0 with probability ``ratio`` and scale the others by 1 / (1 - ratio).
 
     Does nothing unless ``config.train`` is true.
@@ -50,6 +50,8 @@ def dropout(x, ratio=.5, *, mask=None, return_mask=False):
         InvalidArgument: ``ratio`` is out of range.
     Srivastava et al. 2014, "Dropout", JMLR 15.
     """
+    if former:
+        refuse_former('dropout', former)
     if not 0 <= ratio < 1:
         raise InvalidArgument(f'dropout: 0 <= ratio < 1 expected, got {ratio}')
     if not config.train:

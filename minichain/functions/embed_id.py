@@ -3,7 +3,7 @@ import numpy as np
 
 from minichain.autograd import Primitive, as_array
 from minichain.backend import get_array_module
-from minichain.errors import InvalidType
+from minichain.errors import OutOfRange
 from minichain.gpu import embedding
 from minichain.gpu.dispatch import fused
 from minichain.type_check import expect_integer, expect_ndim
@@ -20,8 +20,8 @@ class EmbedID(Primitive):
             return
         ids = self.ids if self.ignore_label is None else self.ids[self.ids != self.ignore_label]
         if ids.size and not (0 <= int(ids.min()) and int(ids.max()) < in_types[0].shape[0]):
-            raise InvalidType(f'embed_id: ids from 0 to {in_types[0].shape[0] - 1} expected, as W '
-                              f'has rows, got {int(ids.min())} to {int(ids.max())}')
+            raise OutOfRange(f'embed_id: ids from 0 to {in_types[0].shape[0] - 1} expected, as W '
+                             f'has rows, got {int(ids.min())} to {int(ids.max())}')
 
     def forward(self, arrays):
         return pick_rows(arrays[0], self.ids, self.ignore_label),
@@ -93,7 +93,7 @@ def embed_id(x, W, ignore_label=None):
     Returns:
         x.shape + (E,).
     Raises:
-        InvalidType: ids are no integers, or there is no row for one of them. (Where kernels run,
+        InvalidType: ids are no integers. OutOfRange: there is no row for one. (Where kernels run,
             the host does not wait for the GPU: such rows are NaN.)
     """
     return EmbedID(as_array(x), ignore_label).apply((W,))[0]

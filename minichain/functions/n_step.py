@@ -20,7 +20,13 @@ from minichain.functions.permutate import permutate
 from minichain.functions.relu import relu
 from minichain.functions.sigmoid import sigmoid
 from minichain.functions.split import separate, split_axis
-from minichain.type_check import expect_float, expect_ndim, expect_same_dtype, expect_shape
+from minichain.type_check import (
+    expect_float,
+    expect_ndim,
+    expect_same_dtype,
+    expect_shape,
+    refuse_former,
+)
 
 
 def _lstm_layer(x, ws, bs, states, batch_sizes):
@@ -105,8 +111,9 @@ def _check(label, n_layers, directions, gates, states, ws, bs, xs):
     return batch_sizes
 
 
-def _run(label, layer, gates, directions, n_layers, dropout_ratio, states, ws, bs, xs):
+def _run(label, layer, gates, directions, n_layers, dropout_ratio, states, ws, bs, xs, former):
     """Return the last states, stacked by layer and direction, and the outputs of every step."""
+    refuse_former(label, former)
     batch_sizes = _check(label, n_layers, directions, gates, states, ws, bs, xs)
     while not batch_sizes[-1] and len(batch_sizes) > 1:   # steps that no sequence has
         batch_sizes.pop()
@@ -131,7 +138,7 @@ def _run(label, layer, gates, directions, n_layers, dropout_ratio, states, ws, b
     return (*(stack(ends) for ends in zip(*last)), split_axis(x, cuts, axis=0))
 
 
-def n_step_lstm(n_layers, dropout_ratio, hx, cx, ws, bs, xs):
+def n_step_lstm(n_layers, dropout_ratio, hx, cx, ws, bs, xs, **former):
     """LSTM of several layers; the inputs of all steps of a layer are one matrix product.
 
         i = s(W0 x + b0 + W4 h + b4)      f = s(W1 x + b1 + W5 h + b5)
@@ -153,10 +160,10 @@ def n_step_lstm(n_layers, dropout_ratio, hx, cx, ws, bs, xs):
     Gers et al. 2000, "Learning to forget", doi:10.1162/089976600300015015.
     """
     return _run('n_step_lstm', _lstm_layer, 8, 1, n_layers, dropout_ratio,
-                {'hx': hx, 'cx': cx}, ws, bs, xs)
+                {'hx': hx, 'cx': cx}, ws, bs, xs, former)
 
 
-def n_step_bilstm(n_layers, dropout_ratio, hx, cx, ws, bs, xs):
+def n_step_bilstm(n_layers, dropout_ratio, hx, cx, ws, bs, xs, **former):
     """:func:`n_step_lstm` in both directions, whose outputs are put side by side.
 
     Args:
@@ -167,10 +174,10 @@ def n_step_bilstm(n_layers, dropout_ratio, hx, cx, ws, bs, xs):
         (hy, cy, ys): (2 L, B, H), and a tuple of outputs, (B_t, 2 H).
     """
     return _run('n_step_bilstm', _lstm_layer, 8, 2, n_layers, dropout_ratio,
-                {'hx': hx, 'cx': cx}, ws, bs, xs)
+                {'hx': hx, 'cx': cx}, ws, bs, xs, former)
 
 
-def n_step_gru(n_layers, dropout_ratio, hx, ws, bs, xs):
+def n_step_gru(n_layers, dropout_ratio, hx, ws, bs, xs, **former):
     """Gated recurrent units of several layers.
 
         r = s(W0 x + b0 + W3 h + b3)   z = s(W1 x + b1 + W4 h + b4)
@@ -185,15 +192,17 @@ def n_step_gru(n_layers, dropout_ratio, hx, ws, bs, xs):
     Cho et al. 2014, "Learning phrase representations using RNN encoder-decoder",
     arXiv:1406.1078.
     """
-    return _run('n_step_gru', _gru_layer, 6, 1, n_layers, dropout_ratio, {'hx': hx}, ws, bs, xs)
+    return _run('n_step_gru', _gru_layer, 6, 1, n_layers, dropout_ratio, {'hx': hx}, ws, bs, xs,
+                former)
 
 
-def n_step_bigru(n_layers, dropout_ratio, hx, ws, bs, xs):
+def n_step_bigru(n_layers, dropout_ratio, hx, ws, bs, xs, **former):
     """:func:`n_step_gru` in both directions; operands and results as of :func:`n_step_bilstm`."""
-    return _run('n_step_bigru', _gru_layer, 6, 2, n_layers, dropout_ratio, {'hx': hx}, ws, bs, xs)
+    return _run('n_step_bigru', _gru_layer, 6, 2, n_layers, dropout_ratio, {'hx': hx}, ws, bs, xs,
+                former)
 
 
-def n_step_rnn(n_layers, dropout_ratio, hx, ws, bs, xs, activation='tanh'):
+def n_step_rnn(n_layers, dropout_ratio, hx, ws, bs, xs, activation='tanh', **former):
     """Plain recurrent network of several layers:  h = activation(W0 x + b0 + W1 h + b1).
 
     Args:
@@ -205,10 +214,10 @@ def n_step_rnn(n_layers, dropout_ratio, hx, ws, bs, xs, activation='tanh'):
         (hy, ys): last state of every sequence, (L, B, H), and a tuple of outputs, (B_t, H).
     """
     return _run('n_step_rnn', _rnn_layer(activation), 2, 1, n_layers, dropout_ratio, {'hx': hx},
-                ws, bs, xs)
+                ws, bs, xs, former)
 
 
-def n_step_birnn(n_layers, dropout_ratio, hx, ws, bs, xs, activation='tanh'):
+def n_step_birnn(n_layers, dropout_ratio, hx, ws, bs, xs, activation='tanh', **former):
     """:func:`n_step_rnn` in both directions; operands and results as of :func:`n_step_bilstm`."""
     return _run('n_step_birnn', _rnn_layer(activation), 2, 2, n_layers, dropout_ratio, {'hx': hx},
-                ws, bs, xs)
+                ws, bs, xs, former)

@@ -306,10 +306,10 @@ def _transpose(x, *axes):
     return transpose(x, axes[0] if len(axes) == 1 else axes or None)
 
 
-def _repr(x):
+def _text(x, separator=' '):
     name = f'variable {x.name}(' if x.name else 'variable('
     values = None if x.array is None else np.array2string(
-        to_cpu(x.array), separator=', ', prefix=name)
+        to_cpu(x.array), separator=separator, prefix=name)
     return f'{name}{values})'
 
 
@@ -335,7 +335,8 @@ Variable.__bool__ = _truth
 Variable.__eq__, Variable.__ne__ = _refuse('=='), _refuse('!=')
 Variable.__lt__, Variable.__le__ = _refuse('<'), _refuse('<=')
 Variable.__gt__, Variable.__ge__ = _refuse('>'), _refuse('>=')
-Variable.__repr__ = Variable.__str__ = _repr
+Variable.__str__ = _text
+Variable.__repr__ = lambda x: _text(x, separator=', ')
 Variable.reshape = _reshape
 Variable.transpose = _transpose
 Variable.T = property(transpose)

@@ -8,7 +8,7 @@ from minichain.functions._axis import after_first_axis, expect_axis
 from minichain.functions._elementwise import Elementwise
 from minichain.functions.broadcast import sum_to
 from minichain.functions.concat import concat
-from minichain.type_check import expect_same_dtype, expect_shape
+from minichain.type_check import expect_same_dtype, expect_shape, refuse_former
 
 
 class ReLU(Elementwise):
@@ -124,7 +124,7 @@ def prelu(x, W):
     return PReLU().apply((x, after_first_axis('prelu', x, W)))[0]
 
 
-def rrelu(x, l=1. / 8, u=1. / 3, *, r=None, return_r=False):
+def rrelu(x, l=1. / 8, u=1. / 3, *, r=None, return_r=False, **former):
     """x where x >= 0, else r x with random r in training, (l + u) / 2 in test mode.
 
     Args:
@@ -138,6 +138,8 @@ def rrelu(x, l=1. / 8, u=1. / 3, *, r=None, return_r=False):
         InvalidArgument: not l < u.
     Xu et al. 2015, "Empirical evaluation of rectified activations", arXiv:1505.00853.
     """
+    if former:
+        refuse_former('rrelu', former)
     if not l < u:
         raise InvalidArgument(f'rrelu: l < u expected, got l = {l} and u = {u}')
     xp = get_array_module(x)

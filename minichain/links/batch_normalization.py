@@ -7,6 +7,7 @@ from minichain.functions.batch_normalization import batch_normalization, fixed_b
 from minichain.functions.batch_renormalization import batch_renormalization
 from minichain.initializer import generate_array, get_initializer
 from minichain.link import Link
+from minichain.type_check import refuse_former
 from minichain.variable import Parameter
 
 
@@ -72,12 +73,13 @@ class BatchNormalization(Link):
         """From now on, calls with ``finetune=True`` average over all batches alike."""
         self.N = 0
 
-    def forward(self, x, finetune=False):
+    def forward(self, x, finetune=False, **former):
         """Normalize x (N, C, ...) -> the same shape.
 
         Args:
             finetune: average the statistics over all batches since ``start_finetuning`` alike.
         """
+        refuse_former(type(self).__name__, former)
         if self.avg_mean is None:
             axes = [axis % x.ndim for axis in np.atleast_1d(self.axis)]
             self._initialize_params(tuple(n for i, n in enumerate(x.shape) if i not in axes))

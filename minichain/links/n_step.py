@@ -10,6 +10,7 @@ from minichain.functions.concat import concat
 from minichain.functions.permutate import permutate
 from minichain.functions.transpose_sequence import transpose_sequence
 from minichain.link import Link
+from minichain.type_check import refuse_former
 from minichain.variable import Parameter
 
 
@@ -32,7 +33,9 @@ class NStepBase(ChainList):
     n_weights, n_cells, use_bi_direction = 2, 1, False
     rnn = None
 
-    def __init__(self, n_layers, in_size, out_size, dropout, *, initialW=None, initial_bias=None):
+    def __init__(self, n_layers, in_size, out_size, dropout, *, initialW=None, initial_bias=None,
+                 **former):
+        refuse_former(type(self).__name__, former)
         self.n_layers, self.out_size, self.dropout = n_layers, out_size, dropout
         self.direction = 2 if self.use_bi_direction else 1
         layers = []
@@ -58,8 +61,9 @@ class NStepBase(ChainList):
         shape = self.n_layers * self.direction, len(xs), self.out_size
         return as_variable(self.xp.zeros(shape, xs[0].dtype))
 
-    def _call(self, states, xs):
+    def _call(self, states, xs, former):
         """Return ([last states], [outputs]) in the order of ``xs``."""
+        refuse_former(type(self).__name__, former)
         if not xs:
             raise InvalidType(f'{type(self).__name__}: at least one sequence expected, got none')
         for state in states:
@@ -86,7 +90,7 @@ class NStepBase(ChainList):
 class _NStepOne(NStepBase):
     """Layers with one state."""
 
-    def forward(self, hx, xs):
+    def forward(self, hx, xs, **former):
         """Compute all steps.
 
         Args:
@@ -95,7 +99,7 @@ class _NStepOne(NStepBase):
         Returns:
             (hy, ys): last states, and a list of outputs, (length_i, H * directions) each.
         """
-        (hy,), ys = self._call([hx], xs)
+        (hy,), ys = self._call([hx], xs, former)
         return hy, ys
 
 
@@ -104,7 +108,7 @@ class NStepLSTM(NStepBase):
 
     n_weights, n_cells, rnn = 8, 2, staticmethod(n_step.n_step_lstm)
 
-    def forward(self, hx, cx, xs):
+    def forward(self, hx, cx, xs, **former):
         """Compute all steps.
 
         Args:
@@ -113,7 +117,7 @@ class NStepLSTM(NStepBase):
         Returns:
             (hy, cy, ys): last states, and a list of outputs, (length_i, H * directions) each.
         """
-        (hy, cy), ys = self._call([hx, cx], xs)
+        (hy, cy), ys = self._call([hx, cx], xs, former)
         return hy, cy, ys
 
 

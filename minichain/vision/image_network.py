@@ -17,6 +17,7 @@ from minichain.functions.reshape import reshape
 from minichain.link import Link
 from minichain.links.convolution import Convolution2D
 from minichain.links.linear import Linear
+from minichain.type_check import refuse_former
 from minichain.vision import weight_files
 from minichain.vision.preparation import CENTRE, as_picture, prepare_as_in_chainer, ten_crops
 
@@ -53,7 +54,7 @@ class ImageNetwork(Chain):
         """The link that gives the scores of the classes."""
         return getattr(self, self.head[-1])
 
-    def forward(self, x, layers=None):
+    def forward(self, x, layers=None, **former):
         """Compute layers by name, and what they need, and nothing else.
 
         Args:
@@ -64,6 +65,7 @@ class ImageNetwork(Chain):
         Raises:
             InvalidArgument: there is no such layer.
         """
+        refuse_former(type(self).__name__, former)
         functions = self.functions
         wanted = self._expect_layers(['prob'] if layers is None else layers, functions)
         sources, before = {}, None
@@ -134,7 +136,7 @@ class ImageNetwork(Chain):
         """
         return self.preprocessing.apply(np.asarray(as_picture(image)))
 
-    def extract(self, images, layers=None, size=None):
+    def extract(self, images, layers=None, size=None, **former):
         """Compute layers for images, prepared as by Chainer's ``prepare``.
 
         Dropout and batch normalization obey ``config.train``, as in Chainer.
@@ -147,6 +149,7 @@ class ImageNetwork(Chain):
         Returns:
             dict from name to Variable.
         """
+        refuse_former('extract', former)
         size = self.preprocessing.size[::-1] if size is None else size
         return self(self.device.send(self._batch(images, size)),
                     layers=[self.feature_layer] if layers is None else layers)

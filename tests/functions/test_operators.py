@@ -106,6 +106,7 @@ def test_reshape_and_transpose_take_tuples_and_separate_numbers():
 
 def test_repr_shows_name_and_values():
     assert repr(Variable(np.array([1., 2.]), name='x')) == 'variable x([1., 2.])'
+    assert str(Variable(np.array([1., 2.]), name='x')) == 'variable x([1. 2.])'
 
 
 def test_labels_show_the_number_and_the_type():

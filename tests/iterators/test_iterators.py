@@ -8,6 +8,7 @@ import functools
 import numpy as np
 import pytest
 
+from minichain.dataset import Iterator
 from minichain.errors import DataError, InvalidArgument
 from minichain.iterators import (
     MultiprocessIterator,
@@ -288,3 +289,14 @@ def test_an_iterator_is_its_own_context_manager_and_iterator(make):
         assert same is iterator is iter(iterator)
         assert next(iterator) == [1, 2]
     assert (iterator.dataset, iterator.batch_size, iterator.repeat) == ([1, 2, 3], 2, True)
+
+
+@pytest.mark.parametrize('name', ['next', '__next__'])
+def test_an_iterator_defines_one_of_two_methods(name):
+    batches = iter([[1], [2]])
+    own = type('Own', (Iterator,), {name: lambda self: next(batches)})()
+    assert own.next() == [1] and next(own) == [2]
+    with pytest.raises(StopIteration):
+        own.next()
+    with pytest.raises(NotImplementedError, match='Iterator must define __next__'):
+        Iterator().next()
