@@ -6,7 +6,8 @@ Each has
   the paths of the weights and, of ONNX, of external data;
 - ``names`` of the values that it computes; ``default_layer()``, that whose values are features;
 - ``preprocessing`` and ``preprocessing_origin``, as of CaffeFunction, 'file': its metadata;
-- ``size``, (height, width) of its input, None if that is not known;
+- ``preprocessing_damage``, why what the file says of that cannot be taken, or None;
+- ``size``, (height, width) of its input, and ``channels``, None if that is not known;
 - ``look(x, layer)``, the values of a layer, a Variable, for inputs (N, C, H, W), float32;
 - ``takes_batches(x, layer)``, whether it computes any number of images at once.
 """
@@ -81,6 +82,8 @@ def files_of(weights):
 class CaffeNetwork:
     """A caffemodel; see the top of the file."""
 
+    preprocessing_damage = None     # a damaged line is refused where it is read
+
     def __init__(self, weights, prototxt=None):
         self.prototxt = (find_prototxt(weights) if prototxt is None else prototxt) or None
         self.net = caffe.load(weights, self.prototxt)
@@ -93,6 +96,11 @@ class CaffeNetwork:
     def size(self):
         shape = find_input_shape(self._layers())
         return shape and shape[2:]
+
+    @property
+    def channels(self):
+        shape = find_input_shape(self._layers())
+        return shape and shape[1]
 
     def _layers(self):
         return read_network(self._weights, self.prototxt).layers
@@ -140,8 +148,10 @@ class OnnxNetwork:
         self.size = shape[2:] if all(_is_count(side, LARGEST_SIDE) for side in shape[2:]) else None
         self._number = shape[0] if _is_count(shape[0], LARGEST_BATCH) else None
         self._any_number = self._number is None or None     # None: not known yet
+        self.channels = shape[1]
         self.preprocessing, self.preprocessing_origin = self.net.preprocessing, 'file'
-        if self.preprocessing is None:
+        self.preprocessing_damage = self.net.preprocessing_damage
+        if self.preprocessing is None and not self.preprocessing_damage:
             self.preprocessing_origin = 'custom'
             custom = CUSTOMS['torch'] if shape[1] == 3 else {'channels': 'grey', 'scale': 1 / 255}
             self.preprocessing = Preprocessing(self.size or (CUSTOMARY_SIDE,) * 2, **custom)

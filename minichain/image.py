@@ -411,21 +411,40 @@ def read_preprocessing(text, size=None):
             f'({error})') from error
 
 
-def prepare_for(net, source):
+def prepare_for(net, source, channels=None):
     """Make input of a network of an image, as its attribute `preprocessing` says.
 
     Args:
         net: has `preprocessing`, a Preprocessing or None, and `source`, what messages call it.
         source: image, uint8 (H, W, 3), RGB, or the path of one.
+        channels: how many the network's input has; None if that is not known.
     Returns:
         float32 (C, H, W).
     Raises:
-        InvalidArgument: the preprocessing is None.
+        InvalidArgument: the preprocessing is None, or makes another number of channels.
     """
     if net.preprocessing is None:
         raise InvalidArgument(f'{net.source}: the preparation of images is not known. Set '
                               'net.preprocessing = minichain.image.Preprocessing(...).')
+    expect_channels(net.preprocessing, channels, net.source)
     return net.preprocessing.apply(source if isinstance(source, np.ndarray) else load(source))
+
+
+def expect_channels(preprocessing, channels, source):
+    """Raise unless a preprocessing makes as many channels as the input of a network has.
+
+    Args:
+        channels: how many that are; None if it is not known.
+        source: what messages call the network.
+    Raises:
+        InvalidArgument: it makes one and the network reads three, or the like.
+    """
+    made = 1 if preprocessing.channels == 'grey' else 3
+    if channels not in (None, made):
+        raise InvalidArgument(
+            f'{source}: the preprocessing makes {made} channel{"s"[:made - 1]}, channels='
+            f'{preprocessing.channels!r}, the input of the network has {channels}. Set '
+            'preprocessing, or --preprocessing, to one that fits.')
 
 
 def _expect(condition, name, expected, value):
@@ -439,7 +458,12 @@ def _is_length(value):
 
 
 def _is_finite(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:       # an integer beyond all floats
+        return False
 
 
 def _are_finite(values, number):

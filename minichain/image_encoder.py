@@ -14,7 +14,7 @@ from minichain.encoder_network import expect_layer, files_of, find_prototxt, ope
 from minichain.errors import DataError, FileError, InvalidType, NotFinite
 from minichain.gpu import images as by_kernels
 from minichain.gpu.dispatch import fused
-from minichain.image import Preprocessing, read_preprocessing
+from minichain.image import Preprocessing, expect_channels, read_preprocessing
 
 
 class ImageEncoder:
@@ -65,10 +65,12 @@ class ImageEncoder:
         self.preprocessing, who = settle_preprocessing(self.network, preprocessing, registered)
         if self.preprocessing is None:
             raise DataError(
-                f'{self.network.source}: how to prepare images is not known. Name it with '
+                self.network.preprocessing_damage
+                or f'{self.network.source}: how to prepare images is not known. Name it with '
                 '--preprocessing, or put a line like this at the top of the .prototxt and name '
                 'that with --prototxt: # preprocessing: '
                 '{"size": [224, 224], "channels": "BGR", "mean": [104, 117, 123]}')
+        expect_channels(self.preprocessing, self.network.channels, self.network.source)
         self.preparation = f'{describe_preprocessing(self.preprocessing)}; {who}'
         self.layer = self.network.default_layer() if layer is None else layer
         expect_layer(self.network, self.layer)

@@ -19,7 +19,8 @@ WIRE_TYPES = {VARINT: 'a varint', FIXED64: '8 bytes', BYTES: 'a text, message or
 FLOATS = {'float': np.dtype('<f4'), 'double': np.dtype('<f8')}
 INTEGERS = ('int', 'uint', 'bool')
 
-MAX_STRING = 65_536
+# Names are short; bytes may be lists of words or the like, which some writers keep in one text.
+MAX_STRING, MAX_BYTES = 65_536, 1 << 26
 MAX_DEPTH = 64
 # Finding the end of a run of unpacked numbers costs as much as this many fields.
 RUN_COST = 16
@@ -256,8 +257,9 @@ class Reader:
         if field.type in self.leaves:
             return [self.leaves[field.type](self, start, end, where)]
         if field.type in ('string', 'bytes'):
-            if end - start > MAX_STRING:
-                self.fail(start, f'{where}: a text of {end - start} bytes, {MAX_STRING} at most.')
+            most = MAX_BYTES if field.type == 'bytes' else MAX_STRING
+            if end - start > most:
+                self.fail(start, f'{where}: a text of {end - start} bytes, {most} at most.')
             data = bytes(self.data[start:end])
             return [data if field.type == 'bytes' else decode_text(data)]
         return [self.message(field.type, start, end, where)]

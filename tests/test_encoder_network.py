@@ -155,6 +155,24 @@ def test_without_a_word_on_preparation_it_is_a_guess_of_the_size_of_the_input(tm
         assert ImageEncoder(path).preprocessing.size == (224, 224)
 
 
+def test_a_damaged_word_on_preparation_is_refused_unless_another_is_given(tmp_path):
+    path = write_onnx(tmp_path, metadata={'preprocessing': '{"size": [4, '})
+    said = r"tiny\.onnx: its metadata, the field 'preprocessing'.*--preprocessing"
+    with pytest.warns(UserWarning, match=said), pytest.raises(DataError, match=said):
+        ImageEncoder(path)
+    with pytest.warns(UserWarning, match=said):
+        assert ImageEncoder(path, preprocessing=PREPROCESSING).preprocessing == PREPROCESSING
+
+
+def test_grey_images_for_a_network_of_three_channels_are_refused(tmp_path):
+    W, b = np.ones((2, 72), 'f'), np.zeros(2, 'f')
+    save(tmp_path / 'a.caffemodel', tmp_path / 'a.prototxt', [inner_product('e', 'data', W, b)],
+         (1, 3, 4, 6))
+    for path in (write_onnx(tmp_path), tmp_path / 'a.caffemodel'):
+        with pytest.raises(InvalidArgument, match="1 channel, channels='grey'.* has 3"):
+            ImageEncoder(path, preprocessing=Preprocessing((4, 6), 'grey'))
+
+
 def test_a_custom_can_be_named_for_caffe_too(tmp_path):
     path = write_onnx(tmp_path)
     assert ImageEncoder(path, preprocessing='caffe').preprocessing == Preprocessing(

@@ -5,6 +5,7 @@
 import collections
 import itertools
 import json
+import warnings
 
 import numpy as np
 
@@ -58,6 +59,8 @@ class OnnxFunction(Chain):
         metadata: dict, text -> text, what the writer of the file noted.
         preprocessing: minichain.image.Preprocessing that `prepare` applies, as the metadata
             describe it under 'preprocessing', or None. It may be set.
+        preprocessing_damage: str, why what the metadata say there cannot be taken, or None.
+        image_channels: how many channels the first input has, None if the file does not say it.
         source: name of the file.
     Raises:
         FileError: a file is missing or cannot be read.
@@ -69,11 +72,12 @@ class OnnxFunction(Chain):
         super().__init__()
         model = read_model(source)
         self.source, self.opsets, self.metadata = model.source, model.opsets, model.metadata
-        self.preprocessing = described(model.metadata)
+        self.preprocessing, self.preprocessing_damage = described(model.metadata, self.source)
         self._nodes_left = MAX_NODES
         self._graph = self._inline(model.graph, model.functions, {}, 0)
         self._inputs = self._graph.inputs
         self.input_names, self.output_names = tuple(self._inputs), tuple(self._graph.outputs)
+        self.image_channels = channels_of(self._graph)
         made = [name for node in self._graph.nodes for name in node.outputs if name]
         self.value_names = (*self._inputs, *self._graph.initializers, *made)
         if self._graph.free:
@@ -182,9 +186,13 @@ class OnnxFunction(Chain):
         Returns:
             float32 (C, H, W); stack them, or add an axis, for a batch.
         Raises:
-            InvalidArgument: the network's preprocessing is not known.
+            DataError: the metadata describe it wrongly, and it was not set.
+            InvalidArgument: the network's preprocessing is not known, or makes another number of
+                channels than the input has.
         """
-        return prepare_for(self, source)
+        if self.preprocessing is None and self.preprocessing_damage:
+            raise DataError(self.preprocessing_damage)
+        return prepare_for(self, source, self.image_channels)
 
     def _bind(self, args, inputs, wanted):
         names = ', '.join(self.input_names) or 'none'
@@ -330,12 +338,38 @@ def load(source, strict=True):
     return OnnxFunction(source, strict)
 
 
-def described(metadata):
-    """The Preprocessing that metadata describe as minichain's exporter does, or None."""
+def described(metadata, source):
+    """(Preprocessing that metadata describe as minichain's exporter does, None), or (None, why).
+
+    Others may note something else there. Only what looks like a description that is damaged has a
+    reason, of which it warns; else that is None, too.
+    """
+    text = metadata.get('preprocessing', '')
     try:
-        return Preprocessing.from_dict(json.loads(metadata.get('preprocessing', '')))
-    except (DataError, ValueError, RecursionError):     # others may note something else there
+        return Preprocessing.from_dict(json.loads(text)), None
+    except (ValueError, RecursionError) as error:
+        if not text.lstrip().startswith('{'):
+            return None, None
+        damage = (f"{source}: its metadata, the field 'preprocessing', do not describe how to "
+                  f'prepare images: {str(error):.500}. Set net.preprocessing, or name it with '
+                  '--preprocessing.')
+    warnings.warn(damage, stacklevel=4)
+    return None, damage
+
+
+def channels_of(graph):
+    """How many channels the first input of a graph has, if it is one for images, else None."""
+    name, (_, shape) = next(iter(graph.inputs.items()), (None, (None, None)))
+    if shape is None or len(shape) != 4:
         return None
+    if isinstance(shape[1], int):
+        return shape[1] or None
+    for node in graph.nodes:
+        W = graph.initializers.get(node.inputs[1]) if len(node.inputs) > 1 else None
+        if not node.domain and node.op_type == 'Conv' and node.inputs[0] == name and (
+                W is not None and W.ndim == 4):
+            return W.shape[1] * node.get('group', 1)
+    return None
 
 
 def find(node):

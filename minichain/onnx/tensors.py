@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from minichain.errors import DataError
+from minichain.errors import DataError, FileError
 from minichain.onnx.schema import BFLOAT16, SCHEMA, STRING, dtype_of
 from minichain.protobuf import BYTES, FIXED32, FIXED64, Message, map_file, packed_integers
 
@@ -165,7 +165,11 @@ def read_external(external, folder):
             or os.path.commonpath([path, home]) != home:
         raise DataError(f'{where}: its data are said to be in {location!r}, which is outside of '
                         "the model's own folder. Files elsewhere are not read.")
-    data = map_file(path, 'external data of an ONNX model')
+    try:
+        data = map_file(path, 'external data of an ONNX model')
+    except (DataError, FileError) as error:
+        raise type(error)(f'{where}: its data are in the file {location!r} beside the model: '
+                          f'{error}') from error
     try:
         offset, length = int(entries.get('offset') or 0), entries.get('length')
         length = len(data) - offset if length in (None, '') else int(length)
