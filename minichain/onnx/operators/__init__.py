@@ -21,9 +21,10 @@ OPERATORS = {name: operator for family in FAMILIES for name, operator in family.
 # Those that run bodies: they take a function (body, *inputs) -> outputs after the node.
 CONTROL = frozenset(control.OPERATORS)
 
-# Float inputs that are settings and not weights: from which position on.
+# Float inputs that are settings and not weights, from which position on: no gradient, or a choice.
 SETTINGS = {
-    'BatchNormalization': 3, 'Clip': 1, 'DequantizeLinear': 1, 'Dropout': 1, 'OneHot': 2, 'Pad': 2,
+    'BatchNormalization': 3, 'Clip': 1, 'DequantizeLinear': 1, 'Dropout': 1, 'Equal': 0,
+    'Greater': 0, 'GreaterOrEqual': 0, 'Less': 0, 'LessOrEqual': 0, 'OneHot': 2, 'Pad': 2,
     'Pow': 1, 'QLinearConv': 0, 'QLinearMatMul': 0, 'QuantizeLinear': 1, 'Range': 0, 'Resize': 1,
     'Upsample': 1, 'Where': 3,
 }

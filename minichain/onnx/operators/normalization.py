@@ -11,7 +11,7 @@ from minichain.functions.layer_normalization import Standardize
 from minichain.functions.windows import Windows
 from minichain.onnx.budget import current
 from minichain.onnx.operators.geometry import TAP
-from minichain.onnx.operators.values import normalize_axes, normalize_axis
+from minichain.onnx.operators.values import normalize_axes, normalize_axis, root
 
 
 def is_training(node):
@@ -146,7 +146,7 @@ def mean_variance_normalization(node, x):
     centred = x - F.mean(x, axis=axes, keepdims=True)
     if node.opset < 9 and not node.get('normalize_variance', 1):
         return centred
-    deviation = F.sqrt(F.mean(centred * centred, axis=axes, keepdims=True))
+    deviation = root(F.mean(centred * centred, axis=axes, keepdims=True))
     return centred / (deviation + 1e-9)
 
 

@@ -11,7 +11,7 @@ from minichain.functions.average_pooling import average_windows
 from minichain.functions.max_pooling import max_windows, winners
 from minichain.functions.windows import reduce_windows
 from minichain.onnx.operators.geometry import expect_image, lengths, pool_windows, split_pads
-from minichain.onnx.operators.values import check_growth, is_float, send_like, to_ints
+from minichain.onnx.operators.values import check_growth, is_float, root, send_like, to_ints
 
 
 def max_pool(node, x):
@@ -67,7 +67,7 @@ def lp_pool(node, x):
     windows, _ = pool_windows(node, x)
     p = node.get('p', 2)
     sums = average_windows(x * x if p == 2 else abs(x) ** p, windows, None)
-    return F.sqrt(sums) if p == 2 else sums ** (1 / p)
+    return root(sums) if p == 2 else sums ** (1 / p)
 
 
 def over_image(function):

@@ -14,6 +14,7 @@ from minichain.onnx.operators.values import (
     is_float,
     keep_dtype,
     normalize_axis,
+    root,
     to_scalar,
 )
 
@@ -97,7 +98,8 @@ def log_sum_exp(x, axes, keepdims):
 
 
 def norm(x, axes, keepdims):
-    return F.sqrt(F.sum(x * x, axes, keepdims=keepdims))
+    wide = F.cast(x, np.float32) if x.dtype == np.float16 else x    # squares soon leave float16
+    return F.cast(root(F.sum(wide * wide, axes, keepdims=keepdims)), x.dtype)
 
 
 def index_of(method):

@@ -3,8 +3,10 @@ import math
 
 import numpy as np
 
+import minichain.functions as F
 from minichain.autograd import Variable, as_array
 from minichain.backend import get_array_module, to_cpu
+from minichain.configuration import config
 from minichain.errors import DataError
 from minichain.onnx.budget import current, room_of
 
@@ -127,6 +129,14 @@ def on_one_device(*values):
 def keep_dtype(result, x):
     """A result with the type of an operand: NumPy widens some."""
     return result if result.dtype == x.dtype else result.astype(x.dtype)
+
+
+def root(x):
+    """The square root of sums of squares: where all of them are 0 its gradient is 0, too."""
+    if not config.enable_backprop or as_array(x).all():
+        return F.sqrt(x)
+    zero = (as_array(x) == 0).astype(x.dtype)
+    return F.sqrt(x + zero) - zero
 
 
 def arrays(*values):

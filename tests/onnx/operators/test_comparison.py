@@ -95,3 +95,9 @@ def test_where_chooses_texts():
 def test_a_condition_of_numbers_is_refused():
     with pytest.raises(DataError, match='bool'):
         run('Where', np.array([1, 0]), np.float32([1, 2]), np.float32([3, 4]))
+
+
+def test_what_is_only_compared_with_is_no_weight():
+    net = load('Greater', [np.float32([1, 3]), np.float32([2])], initializers=(1,))
+    assert not list(net.params())
+    np.testing.assert_array_equal(net(np.float32([1, 3]))[0].array, [False, True])

@@ -125,3 +125,14 @@ def test_what_does_not_fit_is_refused():
         run('MaxUnpool', np.ones((1, 1, 1, 1), 'float32'), index, kernel_shape=[2, 2])
     with pytest.raises(DataError, match='damaged'):
         run('MaxUnpool', np.ones((1, 1, 1, 1), 'float32'), index * 0, kernel_shape=[1 << 20] * 2)
+
+
+def test_a_window_of_zeros_has_a_gradient_of_zero():
+    x = np.zeros((1, 1, 2, 4))
+    x[..., :2] = [[3, 0], [0, 4]]
+    net = load('LpPool', [x], initializers=(0,), kernel_shape=[2, 2], strides=[2, 2])
+    y, = net()
+    np.testing.assert_allclose(y.array.ravel(), [5, 0])
+    y.grad = np.ones(y.shape)
+    y.backward()
+    np.testing.assert_allclose(net.x0.grad[0, 0], [[.6, 0, 0, 0], [0, .8, 0, 0]])

@@ -178,3 +178,20 @@ def test_different_elements_with_their_places_and_counts(in_order):
     np.testing.assert_array_equal(y, x if in_order else x[::-1])
     np.testing.assert_array_equal(y[inverse], x[[1, 0, 1]])
     assert first.dtype == inverse.dtype == counts.dtype == np.int64
+
+
+def test_where_all_elements_are_zero_the_norm_has_no_slope_but_a_gradient_of_zero():
+    x = np.array([[3., 4.], [0., 0.]])
+    net = load('ReduceL2', [x, np.array([1])], initializers=(0, 1), keepdims=0)
+    y, = net()
+    np.testing.assert_array_equal(y.array, [5, 0])
+    y.grad = np.array([10., 10.])
+    y.backward()
+    np.testing.assert_allclose(net.x0.grad, [[6, 8], [0, 0]])
+
+
+def test_the_norm_of_half_floats_squares_them_in_more_room():
+    x = np.full((2, 4), 1000, np.float16)
+    y = run('ReduceL2', x, np.array([1]), keepdims=0)
+    assert y.dtype == np.float16
+    np.testing.assert_array_equal(y, [2000, 2000])
