@@ -68,6 +68,7 @@ class CaffeFunction(Chain):
             for inputs of this size take; None where nothing is known.
         input_names: names of the blobs that no layer computes.
         blob_names: names of all blobs, in the order of computation.
+        layers: list of (name, [bottom blobs], [top blobs]), in the same order.
         unusable: dict, name of a layer that cannot be used -> why; without strict=False none.
         source: path of the file that describes the layers.
     Raises:
@@ -105,6 +106,9 @@ class CaffeFunction(Chain):
             inputs += [blob for blob in step.bottoms if blob not in made]
             made.update(dict.fromkeys(step.bottoms + step.tops))
         self.input_names, self.blob_names = tuple(dict.fromkeys(inputs)), tuple(made)
+
+    layers = property(lambda self: [(step.name, list(step.bottoms), list(step.tops))
+                                    for step in self._steps])
 
     def _add_weights(self, layer, weights, shared):
         """A child link with the weights under the layer's name; returns {keyword: (link, name)}.

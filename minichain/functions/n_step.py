@@ -124,12 +124,11 @@ def _run(label, layer, gates, directions, n_layers, dropout_ratio, states, ws, b
         reversal = get_device_from_array(x).send(_reversal(batch_sizes))
     last = []
     for i in range(n_layers):
-        if i and dropout_ratio:
-            x = dropout(x, dropout_ratio)
         outputs = []
         for k in range(i * directions, (i + 1) * directions):
             backwards = k % directions == 1
-            y, *ends = layer(permutate(x, reversal) if backwards else x, ws[k], bs[k],
+            y = dropout(x, dropout_ratio) if i and dropout_ratio else x   # for each direction
+            y, *ends = layer(permutate(y, reversal) if backwards else y, ws[k], bs[k],
                              [state[k] for state in states], batch_sizes)
             outputs.append(permutate(y, reversal) if backwards else y)
             last.append(ends)

@@ -42,6 +42,8 @@ def test_any_blob_by_name_in_the_order_asked_for(small):
     e = np.exp(conv.array - conv.array.max(1, keepdims=True))
     np.testing.assert_allclose(prob.array, e / e.sum(1, keepdims=True), rtol=1e-5)
     assert net.input_names == ('data',) and net.blob_names == ('data', 'conv', 'prob')
+    assert net.layers == [('conv/a', ['data'], ['conv']), ('relu', ['conv'], ['conv']),
+                          ('prob', ['conv'], ['prob'])]
 
 
 def test_a_blob_changed_in_place_has_its_last_value_unless_the_layer_is_disabled(small):

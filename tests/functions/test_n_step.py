@@ -93,6 +93,16 @@ def test_dropout_acts_between_layers_and_only_while_training():
         np.testing.assert_array_equal(run('lstm', 2, 1, *xs, dropout=.5)[0].array, plain[0].array)
 
 
+def test_dropout_draws_for_each_direction():
+    *xs, x = operands('rnn', 2, 2, [1], I=50, H=50)
+    xs[0][:] = 0
+    xs[5:9], xs[13:] = xs[1:5], xs[9:13]   # both directions do the same to one step
+    forwards, backwards = np.split(run('rnn', 2, 2, *xs, x)[-1].array, 2, axis=1)
+    np.testing.assert_array_equal(forwards, backwards)
+    forwards, backwards = np.split(run('rnn', 2, 2, *xs, x, dropout=.5)[-1].array, 2, axis=1)
+    assert abs(forwards - backwards).max() > 1e-3
+
+
 @pytest.mark.parametrize('kind, directions', NAMES)
 def test_steps_that_no_sequence_has_give_no_rows(kind, directions):
     *_, first, second = run(kind, 1, directions, *operands(kind, 1, directions, [2, 0]))
