@@ -3,7 +3,7 @@ from minichain.autograd import Primitive, as_array
 from minichain.configuration import thread_state
 from minichain.functions.broadcast import sum_to
 from minichain.functions.cast import cast
-from minichain.functions.matmul import matmul
+from minichain.functions.matmul import matmul, multiplied
 from minichain.functions.reshape import reshape
 from minichain.gpu import products
 from minichain.gpu.dispatch import fused
@@ -13,7 +13,7 @@ from minichain.type_check import expect_array, expect_float, expect_ndim, expect
 @fused(products.affine, libraries=('cublasLt',), accepts=products.are_matrices)
 def affine(x, W, b):
     """Return x @ W.T + b of arrays; b may be None."""
-    y = x @ W.T
+    y = multiplied(x, W.T)
     if b is not None:
         y += b
     return y

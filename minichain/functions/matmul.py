@@ -1,4 +1,6 @@
 """Matrix products, batched over leading axes; the gradient of one is two others."""
+import numpy as np
+
 from minichain.autograd import Primitive
 from minichain.backend import get_array_module
 from minichain.errors import InvalidType
@@ -18,7 +20,14 @@ def _swap(a):
 def product(a, b, transa, transb, out=None):
     """Return a @ b of arrays, either of them transposed on the way; in ``out`` if given."""
     a, b = _swap(a) if transa else a, _swap(b) if transb else b
-    return a @ b if out is None else get_array_module(a).matmul(a, b, out=out)
+    return multiplied(a, b) if out is None else get_array_module(a).matmul(a, b, out=out)
+
+
+def multiplied(a, b):
+    """Return a @ b of arrays; half floats, which no CPU multiplies so, take the way by float32."""
+    if a.dtype == b.dtype == np.float16 and get_array_module(a) is np:
+        return (a.astype(np.float32) @ b.astype(np.float32)).astype(np.float16)
+    return a @ b
 
 
 class MatMul(Primitive):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from minichain import Variable
 from minichain import functions as F
 from minichain.errors import InvalidArgument, InvalidType
 from tests.functions.check import check_function
@@ -37,3 +38,21 @@ def test_labels_may_be_lists():
 def test_subscripts_that_do_not_fit_are_refused(operands, error):
     with pytest.raises(error, match='einsum'):
         F.einsum(*operands)
+
+
+@pytest.mark.parametrize('multiply', [
+    lambda a, b: F.einsum('ij,jk->ik', a, b), F.matmul, lambda a, b: F.linear(a, b.T),
+    lambda a, b: F.matmul(a.T, b.T, True, True)])
+def test_half_floats_are_added_up_in_more_room(multiply):
+    a = np.full((3, 5000), .25, 'float16')      # halves from 2048 on are lost in float16
+    b = np.ones((5000, 2), 'float16')
+    b[0] = 7996
+    y = multiply(a, b)
+    assert y.dtype == np.float16
+    np.testing.assert_array_equal(y.array, np.full((3, 2), np.float16(.25 * (7996 + 4999))))
+    x = Variable(a)
+    y = multiply(x, b)
+    y.grad = np.ones((3, 2), 'float16')
+    y.backward()
+    assert x.grad.dtype == np.float16
+    np.testing.assert_array_equal(x.grad[:, 1:], np.full((3, 4999), 2))
