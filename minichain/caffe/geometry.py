@@ -20,6 +20,8 @@ def spatial(p, name, default=None, ndim=2):
     Raises:
         DataError: nothing given, both forms, another number of them, or one that is not possible.
     """
+    if name == 'dilation' and not {'hole', 'hole_h', 'hole_w'}.isdisjoint(p):
+        name = 'hole'       # what the fork of DeepLab's first version calls it
     values = p[name] if name in p else []
     values = values if isinstance(values, list) else [values]
     stem = name.removesuffix('_size')

@@ -20,9 +20,6 @@ from minichain.protobuf import Message, aligned
 from minichain.type_check import as_names, refuse_former
 from minichain.variable import Parameter
 
-# Layers that bring data from elsewhere: their tops are inputs of the network.
-DATA_TYPES = ('Input', 'Data', 'AnnotatedData', 'DummyData', 'HDF5Data', 'ImageData', 'MemoryData',
-              'WindowData')
 # Layers without tops, or whose work is not for a network that is used.
 IDLE_TYPES = ('HDF5Output', 'Silence')
 
@@ -85,7 +82,7 @@ class CaffeFunction(Chain):
         self._steps, problems, shared = [], [], {}
         self.input_names = self.blob_names = ()     # before layers, which may be called so
         for index, layer in enumerate(network.layers):
-            if layer.type in DATA_TYPES or layer.type in IDLE_TYPES:
+            if brings_data(layer) or layer.type in IDLE_TYPES:
                 continue
             step = Step(layer, index)
             try:
@@ -100,7 +97,7 @@ class CaffeFunction(Chain):
             raise DataError(self._report(problems, len(network.layers), 'Pass strict=False to use '
                                          'the others.'))
         self.unusable = {step.name: step.problem for step in problems}
-        inputs = [top for layer in network.layers if layer.type in DATA_TYPES for top in layer.top]
+        inputs = [top for layer in network.layers if brings_data(layer) for top in layer.top]
         made = dict.fromkeys(inputs)
         for step in self._steps:
             inputs += [blob for blob in step.bottoms if blob not in made]
@@ -255,6 +252,12 @@ class CaffeFunction(Chain):
 def load(caffemodel, prototxt=None, strict=True):
     """Reads a Caffe network; see `CaffeFunction`, which this makes."""
     return CaffeFunction(caffemodel, prototxt, strict)
+
+
+def brings_data(layer):
+    """Whether a layer's tops are inputs of the network: `Data`, `HDF5Data`, `DenseImageData`, ...
+    """
+    return layer.type == 'Input' or layer.type.endswith('Data') and not layer.bottom
 
 
 def build(layer):

@@ -37,6 +37,8 @@ Normalization
     FULL=0 VALID=1 BATCH_SIZE=2 NONE=3
 HingeNorm
     L1=1 L2=2
+ConvolutionSeeker
+    GET=0 FINDEX=1
 CodeType
     CORNER=1 CENTER_SIZE=2 CORNER_SIZE=3
 V1LayerType
@@ -132,7 +134,8 @@ ConcatParameter
     1 concat_dim uint 1; 2 axis int 1
 BatchNormParameter
     1 use_global_stats bool; 2 moving_average_fraction float .999; 3 eps float 1e-5;
-    5 scale_filler FillerParameter; 6 bias_filler FillerParameter; 7 scale_bias bool
+    5 scale_filler FillerParameter; 6 bias_filler FillerParameter; 7 scale_bias bool;
+    10000001 engine Engine
 BNParameter
     1 scale_filler FillerParameter; 2 shift_filler FillerParameter; 3 bn_mode BNMode;
     10000001 slope_filler FillerParameter; 10000002 bias_filler FillerParameter;
@@ -149,7 +152,8 @@ ConvolutionParameter
     6 stride uint*; 7 weight_filler FillerParameter; 8 bias_filler FillerParameter;
     9 pad_h uint 0; 10 pad_w uint 0; 11 kernel_h uint; 12 kernel_w uint; 13 stride_h uint;
     14 stride_w uint; 15 engine Engine; 16 axis int 1; 17 force_nd_im2col bool;
-    18 dilation uint*
+    18 dilation uint*; 19 cudnn_convolution_algo_seeker ConvolutionSeeker;
+    10000001 hole uint; 10000002 hole_h uint; 10000003 hole_w uint
 CropParameter
     1 axis int 2; 2 offset uint*
 DetectionOutputParameter
@@ -159,7 +163,7 @@ DetectionOutputParameter
     9 confidence_threshold float; 10 visualize bool; 11 visualize_threshold float;
     12 save_file string
 DropoutParameter
-    1 dropout_ratio float .5; 2 scale_train bool true
+    1 dropout_ratio float .5; 2 scale_train bool true; 10000001 sample_weights_test bool
 EltwiseParameter
     1 operation EltwiseOp SUM; 2 coeff float*; 3 stable_prod_grad bool true
 ELUParameter

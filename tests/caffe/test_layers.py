@@ -476,3 +476,28 @@ def test_samples_are_chosen_by_number_or_by_a_filter(run):
     ('Mish', lambda x: x * np.tanh(np.log1p(np.exp(x))))])
 def test_newer_activations(run, kind, formula):
     np.testing.assert_allclose(run(kind, 3 * X), formula(3 * X), rtol=1e-5, atol=1e-6)
+
+
+def test_deeplabs_holes_are_dilation(run):
+    W, b = random(2, 4, 2, 2), random(2)
+    expected = run('Convolution', X, [W, b], convolution_param={
+        'num_output': 2, 'kernel_size': [2], 'pad': [1], 'dilation': [2]})
+    for holes in ({'hole': 2}, {'hole_h': 2, 'hole_w': 2}):
+        y = run('Convolution', X, [W, b], convolution_param={
+            'num_output': 2, 'kernel_size': [2], 'pad': [1], **holes})
+        np.testing.assert_array_equal(y, expected)
+
+
+def test_a_scale_without_weights_is_the_factor_that_its_filler_states(run):
+    y = run('Scale', X, scale_param={'filler': {'type': 'constant', 'value': 2.5}})
+    np.testing.assert_array_equal(y, X * np.float32(2.5))
+    for filler in ({'type': 'constant', 'value': 1.}, {'type': 'gaussian', 'value': 3.}, {}):
+        with pytest.raises(DataError, match='1 blobs of weights expected'):
+            run('Scale', X, scale_param={'filler': filler})
+
+
+def test_dropout_by_chance_in_use_is_refused(run):
+    np.testing.assert_array_equal(run('Dropout', X, dropout_param={
+        'sample_weights_test': False}), X)
+    with pytest.raises(DataError, match='sample_weights_test'):
+        run('Dropout', X, dropout_param={'sample_weights_test': True})

@@ -333,3 +333,12 @@ def test_paths_may_be_bytes(small):
 def test_arguments_of_other_types_are_refused(small, arguments, message):
     with pytest.raises(InvalidArgument, match=re.escape(message)):
         load(small)(*arguments)
+
+
+@pytest.mark.parametrize('kind', ['Data', 'DummyData', 'DenseImageData', 'VideoData'])
+def test_layers_of_data_are_inputs_whatever_fork_reads_them(tmp_path, kind):
+    net = text_net(tmp_path, f"""
+        layer {{ name: "data" type: "{kind}" top: "data" top: "label" some_param {{ batch: 3 }} }}
+        layer {{ name: "a" type: "AbsVal" bottom: "data" top: "a" }}""")
+    assert net.input_names == ('data', 'label')
+    np.testing.assert_array_equal(net({'data': X}, ['a'])[0].array, abs(X))

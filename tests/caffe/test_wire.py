@@ -73,10 +73,10 @@ def test_numbers_are_signed_where_caffe_has_them_signed(read):
 
 
 def test_unknown_fields_are_skipped_and_noted(read):
-    parameters = nested(106, integer(19, 2) + nested(77, b'\1\2\3') + integer(1, 6))
+    parameters = nested(106, integer(21, 2) + nested(77, b'\1\2\3') + integer(1, 6))
     convolution = read(layer('a', 'Convolution', parameters=parameters)).layer[0]
     assert convolution.convolution_param == {'num_output': 6}
-    assert convolution.convolution_param.unknown == [19, 77]
+    assert convolution.convolution_param.unknown == [21, 77]
 
 
 def test_writing_to_a_blob_leaves_the_file_alone(tmp_path):

@@ -49,6 +49,8 @@ def dropout(layer, blobs):
     ratio = p.dropout_ratio
     if not 0 <= ratio < 1:
         raise DataError(f'dropout_ratio in [0, 1) expected, got {ratio}')
+    if p.sample_weights_test:
+        raise DataError('sample_weights_test, chance in use, is not supported')
     # without scale_train the values are not scaled up in training but down in use
     return lambda x: F.dropout(x, ratio) * (1 if p.scale_train else 1 - ratio)
 

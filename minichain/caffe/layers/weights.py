@@ -182,6 +182,10 @@ def merged_batch_norm(layer, blobs):
 
 def scale(layer, blobs):
     p = layer.scale_param
+    filler = p.filler
+    if (len(layer.bottom), len(blobs), p.bias_term) == (1, 0, False) and (
+            filler.type in ('', 'constant') and 'value' in filler and filler.value not in (0, 1)):
+        return lambda x: x * filler.value       # a factor that the file of weights need not have
     if len(layer.bottom) == 2:
         expect_blobs(blobs, int(p.bias_term))
         weights = {'b': blobs[0]} if p.bias_term else {}
