@@ -7,6 +7,7 @@ import pytest
 import minichain as mc
 import minichain.functions as F
 import minichain.links as L
+import models
 from minichain.caffe import load
 from minichain.caffe.export import export
 from minichain.caffe.network import read_network
@@ -212,6 +213,33 @@ def test_a_whole_network_computes_the_same_by_both_readers(tmp_path):
     expected = run(model, x)['prob'].array
     assert largest_difference(expected, read_back(tmp_path, {'data': x}, 'prob')) <= 1e-5
     assert largest_difference(expected, read_by_opencv(tmp_path, x)) <= 1e-5
+
+
+@pytest.mark.parametrize('name, size, layer', [
+    ('mobilenet_v2', 48, 'fc'), ('efficientnet_b0', 48, 'fc'), ('inception_v3', 75, 'fc'),
+    pytest.param('resnet50', 64, 'fc6', marks=pytest.mark.slow)])
+def test_networks_of_the_zoo_make_the_way_there_and_back(tmp_path, name, size, layer):
+    model = getattr(models, name)(n_classes=7)
+    for link in model.links():
+        if isinstance(link, L.BatchNormalization):
+            link.avg_var[...] = RANDOM.random(link.avg_var.shape) + .3
+    x = RANDOM.random((1, 3, size, size)).astype(np.float32)
+    mc.exporters.caffe.export(Scores(model, layer), [x], tmp_path)
+    y = run(Scores(model, layer), x).array
+    assert y.std() > 1e-3 * abs(y).max()
+    assert largest_difference(y, read_back(tmp_path, {'data': x})) <= 1e-4
+    assert largest_difference(y, read_by_opencv(tmp_path, x)) <= 1e-4
+
+
+class Scores(mc.Chain):
+    def __init__(self, net, layer):
+        super().__init__()
+        self.layer = layer
+        with self.init_scope():
+            self.net = net
+
+    def forward(self, x):
+        return self.net(x, layers=[self.layer])[self.layer]
 
 
 def test_chainers_path_leads_here():
