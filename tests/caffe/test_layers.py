@@ -1,11 +1,13 @@
 """Every layer type against a formula in NumPy or brute force; and the same on the GPU's path."""
 
 import itertools
+import pathlib
 
 import numpy as np
 import pytest
 
 from minichain.caffe import load
+from minichain.caffe.layers import LAYERS
 from minichain.errors import DataError, MinichainError
 from tests.caffe.encoding import blob, layer
 
@@ -501,3 +503,8 @@ def test_dropout_by_chance_in_use_is_refused(run):
         'sample_weights_test': False}), X)
     with pytest.raises(DataError, match='sample_weights_test'):
         run('Dropout', X, dropout_param={'sample_weights_test': True})
+
+
+def test_the_documentation_names_every_type_of_layer_that_is_read():
+    text = (pathlib.Path(__file__).parents[2] / 'docs' / 'weights_from_anywhere.md').read_text()
+    assert [name for name in LAYERS if f'`{name}`' not in text] == []
