@@ -26,6 +26,7 @@ class Application(NamedTuple):
         operands, results: numbers of values, tuples of ints.
         path: of the link that was running, without the leading slash; '' outside of links.
         caller: name of the function of ``minichain.functions`` that applied it; '' if none did.
+        given: dict, the attributes that the function had before it ran.
     """
 
     function: FunctionNode
@@ -33,6 +34,7 @@ class Application(NamedTuple):
     results: tuple
     path: str
     caller: str = ''
+    given: dict = {}
 
 
 class Trace:
@@ -90,10 +92,10 @@ class _FunctionRecorder(FunctionHook):
     name = 'minichain.tracing'
 
     def __init__(self, trace, links):
-        self.trace, self.links, self.results = trace, links, {}
+        self.trace, self.links, self.results, self.given = trace, links, {}, {}
 
     def forward_preprocess(self, function, in_data):
-        forward = function.forward
+        forward, self.given[id(function)] = function.forward, dict(vars(function))
 
         def keep(arrays):
             results = forward(arrays)
@@ -106,7 +108,7 @@ class _FunctionRecorder(FunctionHook):
 
     def forward_postprocess(self, function, in_data):
         del function.forward
-        results = self.results.pop(id(function))
+        results, given = self.results.pop(id(function)), self.given.pop(id(function))
         if not isinstance(results, tuple) or all(
                 any(y is known for known in in_data) for y in results):
             return   # an identity, or an error that apply will report
@@ -114,7 +116,7 @@ class _FunctionRecorder(FunctionHook):
         operands = tuple(self.trace.operand(x, path) for x in in_data)
         self.trace.applications.append(
             Application(function, operands, tuple(map(self.trace.add, results)), path,
-                        _caller()))
+                        _caller(), given))
 
 
 def _caller():

@@ -16,6 +16,7 @@ from minichain.errors import DeviceError, InvalidArgument, InvalidType, NotFinit
 from minichain.inference import device_steps
 from minichain.inference.graph import Graph
 from minichain.inference.steps import plain_plan, plan
+from minichain.inference.twice import expect_alike, fixed_numbers, other_values
 from minichain.tracing import owner, trace
 
 SWITCHES = 'use_onednn', 'winograd', 'kernels', 'precision'
@@ -29,7 +30,9 @@ def prepare(code, *arguments, model=None):
 
     Factors, terms and ReLU are computed within the convolutions before them, and memory is used
     again. The copy computes as in test mode and records nothing. What ``code`` did for the example
-    it does always: an ``if`` that looks at values is not seen, nor what NumPy does with arrays.
+    it does always. ``code`` runs twice, the first time on other values: what is then different and
+    cannot be followed, an ``if`` that looks at values, numbers that NumPy computed or that were
+    drawn, states, is refused.
     The network is not changed, and what changes in it later does not reach the copy. The switches
     ``use_onednn``, ``winograd``, ``kernels`` and ``precision`` stay as they are now.
 
@@ -48,7 +51,8 @@ def prepare(code, *arguments, model=None):
         NotFinite: a parameter or an argument of the example holds NaN, which fused steps would
             hide.
         InvalidArgument: an array of the arguments, or what was computed of it, is taken for fixed
-            numbers, as ids of embed_id and labels are: they would stay those of the example.
+            numbers, as ids of embed_id and labels are: they would stay those of the example. Or
+            the code does something else when it runs again.
     """
     results = []
 
@@ -57,11 +61,18 @@ def prepare(code, *arguments, model=None):
         return results[0]
 
     model = owner(code) if model is None else model
-    # As Variables, so that x * 2 is seen, which NumPy would do unseen. As copies, so that two
-    # arguments are two, and neither is a parameter, though the example may have one array for all.
-    copies = _nested(arguments, lambda x: Variable(as_array(x).copy(), requires_grad=False))
-    found = trace(recorded, copies, model=model)
+
+    def run(change):
+        # As Variables, so that x * 2 is seen, which NumPy would do unseen. As copies, so that two
+        # arguments are two, and neither is a parameter, though one array may be all examples.
+        copies = _nested(arguments, lambda x: Variable(change(as_array(x)).copy(),
+                                                       requires_grad=False))
+        return trace(recorded, copies, model=model)
+
+    before = fixed_numbers(run(other_values))
+    found = run(lambda array: array)
     _expect_followed(found)
+    expect_alike(fixed_numbers(found), before)
     graph = Graph(found)
     for array in (*graph.constants.values(), *graph.arguments):
         _expect_numbers('prepare', array)

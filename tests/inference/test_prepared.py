@@ -321,3 +321,37 @@ def test_ids_and_other_arrays_that_steps_do_not_read_are_refused():
         inference.prepare(lambda x, ignored: x * 2, W, W)
     with pytest.raises(InvalidArgument, match='reads argument 0'):
         inference.prepare(lambda x: F.relu(x.array * 2), W)
+
+
+def pool_and_back(x):
+    y, indexes = F.max_pooling_2d(x, 2, return_indices=True)
+    return F.upsampling_2d(y, indexes, 2)
+
+
+@pytest.mark.parametrize('code, message', [
+    (pool_and_back, 'takes fixed numbers'),
+    (lambda x: F.where(x.array > 0, x, x * 2), 'takes fixed numbers'),
+    (lambda x: x * np.float32(x.array.max()), 'takes fixed numbers'),
+    (lambda x: x + np.random.rand(*x.shape).astype('f'),
+     r'_ \+ _ takes fixed numbers \(operand 1\)'),
+    (lambda x: F.gaussian(x, x), 'takes fixed numbers'),
+    (lambda x: x[:, :, np.argsort(x.array[0, 0, 0])], 'takes fixed numbers'),
+    (lambda x: x * 2 if x.array[0, 0, 0, 0] > .3 else F.relu(x), 'takes another path'),
+    (lambda x: x * 2 if x.array[0, 0, 0, 0] > .3 else x * 2 * 2, 'takes another path|steps'),
+])
+@pytest.mark.parametrize('example', [random_array(2, 3, 4, 4), np.zeros((2, 3, 4, 4), 'f')],
+                         ids=['drawn', 'zeros'])
+def test_what_is_computed_unseen_is_refused(code, message, example):
+    with pytest.raises(InvalidArgument, match=message):
+        inference.prepare(code, example)
+
+
+def test_a_state_is_refused():
+    lstm, x = L.LSTM(3, 4), random_array(2, 3)
+    with pytest.raises(InvalidArgument, match='or it has a state|or are a state'):
+        inference.prepare(lstm, x)
+
+    def anew(x):
+        lstm.reset_state()
+        return lstm(lstm(x)[:, :3])
+    compare(anew, (2, 3))

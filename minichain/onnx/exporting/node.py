@@ -24,7 +24,7 @@ class Node:
         self.graph, self.producers = graph, producers
         self.functions = [application.function for application in applications]
         self.function = self.functions[0]
-        _, self.operands, self.results, self.path, self.caller = applications[0]
+        _, self.operands, self.results, self.path, self.caller, _ = applications[0]
 
     @property
     def inputs(self):
