@@ -94,8 +94,11 @@ class CaffeFunction(Chain):
                 problems.append(step)
             self._steps.append(step)
         if problems and strict:
-            raise DataError(self._report(problems, len(network.layers), 'Pass strict=False to use '
-                                         'the others.'))
+            advice = 'Pass strict=False to use the others.'
+            if network.unused:
+                advice += (' The caffemodel has weights for layers that the prototxt does not '
+                           f'have: {", ".join(network.unused)!s:.500}. Do the names differ?')
+            raise DataError(self._report(problems, len(network.layers), advice))
         self.unusable = {step.name: step.problem for step in problems}
         inputs = [top for layer in network.layers if brings_data(layer) for top in layer.top]
         made = dict.fromkeys(inputs)

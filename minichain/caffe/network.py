@@ -55,10 +55,11 @@ class Network:
         preprocessing: minichain.image.Preprocessing, or None where nothing is known.
         preprocessing_origin: where that was read, one of ORIGINS, or None.
         source: the file that named the layers, for messages.
+        unused: names of layers of the caffemodel whose weights no layer of the prototxt takes.
     """
 
-    def __init__(self, name, layers, preprocessing, origin, source):
-        self.name, self.layers = name, layers
+    def __init__(self, name, layers, preprocessing, origin, source, unused=()):
+        self.name, self.layers, self.unused = name, layers, unused
         self.preprocessing, self.preprocessing_origin = preprocessing, origin
         self.source = source
 
@@ -90,13 +91,14 @@ def read_network(caffemodel, prototxt=None):
             if layer.name in weights:
                 layer['blobs'] = weights[layer.name]
     state = model.state
-    described = layers
+    described, named = layers, {layer.name for layer in layers}
+    unused = tuple(name for name in weights if name not in named)
     layers = [layer for layer in layers
               if is_included(layer, state.level, set(state.stage), source)]
     # What the test phase does counts first, then training, then what a caffemodel remembers.
     transforms = [layer.transform_param for layer in (*layers, *described, *trained)]
     preprocessing, origin = find_preprocessing(comment, transforms, layers, source)
-    return Network(model.name, layers, preprocessing, origin, os.fsdecode(source))
+    return Network(model.name, layers, preprocessing, origin, os.fsdecode(source), unused)
 
 
 def read_message(path, weights_only=False):

@@ -342,3 +342,13 @@ def test_layers_of_data_are_inputs_whatever_fork_reads_them(tmp_path, kind):
         layer {{ name: "a" type: "AbsVal" bottom: "data" top: "a" }}""")
     assert net.input_names == ('data', 'label')
     np.testing.assert_array_equal(net({'data': X}, ['a'])[0].array, abs(X))
+
+
+def test_weights_under_other_names_are_pointed_out(tmp_path, small):
+    path = tmp_path / 'renamed.prototxt'
+    path.write_text("""input: "data"
+        layer { name: "conv_a" type: "Convolution" bottom: "data" top: "y"
+                convolution_param { num_output: 6 kernel_size: 3 group: 2 } }""")
+    with pytest.raises(DataError, match=r"(?s)'conv_a'.*the file has 0.*does not have: conv/a\. "
+                                        'Do the names differ'):
+        load(small, path)

@@ -80,13 +80,17 @@ def test_bn_of_forks_is_scale_and_shift_with_or_without_statistics(run):
 
     def wide(array):
         return array[:, None, None]
-    y = run('BN', X, [W, b], bn_param={'bn_mode': 'INFERENCE'})
+    forms = ([W, b], [W.reshape(1, -1, 1, 1), b.reshape(1, -1, 1, 1)])     # as SegNet writes them
+    y, same = (run('BN', X, blobs, bn_param={'bn_mode': 'INFERENCE'}) for blobs in forms)
+    np.testing.assert_array_equal(y, same)
     np.testing.assert_allclose(y, X * wide(W) + wide(b), rtol=1e-5, atol=1e-6)
     y = run('BN', X, [W, b, mean, variance], bn_param={'eps': 0.25})
     expected = (X - wide(mean)) / np.sqrt(wide(variance) + 0.25) * wide(W) + wide(b)
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
     with pytest.raises(DataError, match='bn_mode: INFERENCE'):
         run('BN', X, [W, b])
+    with pytest.raises(DataError, match=r'blobs \(C,\) or'):
+        run('BN', X, [np.ones((2, 2), np.float32)] * 4)
 
 
 @pytest.mark.parametrize('kind, parameters', [

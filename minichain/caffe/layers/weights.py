@@ -168,7 +168,10 @@ def merged_batch_norm(layer, blobs):
     if len(blobs) not in (2, 4) or len(blobs) == 2 and p.bn_mode != 'INFERENCE':
         raise DataError('2 blobs and bn_mode: INFERENCE, or 4 blobs, expected, the file has '
                         f'{len(blobs)} and {p.bn_mode}')
-    W, b, *statistics = (shaped(blob, (blob.size,), 'a blob') for blob in blobs)
+    if any(blob.shape.count(1) < blob.ndim - 1 for blob in blobs):
+        raise DataError('blobs (C,) or (1, C, 1, 1) expected, the file has '
+                        f'{", ".join(str(blob.shape) for blob in blobs)}')
+    W, b, *statistics = (blob.ravel() for blob in blobs)
     weights = {'W': W, 'b': b, **{name: Statistics(array) for name, array in zip(
         ('avg_mean', 'avg_var'), statistics)}}
 
