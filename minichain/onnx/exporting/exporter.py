@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from minichain._atomic import write_atomically
 from minichain.autograd import as_variable
 from minichain.backend import is_array
+from minichain.configuration import no_backprop_mode
 from minichain.errors import InvalidArgument
 from minichain.link import Link
 from minichain.onnx.exporting.batch import resized
@@ -14,6 +15,8 @@ from minichain.onnx.exporting.conversion import convert
 from minichain.onnx.exporting.graph import Graph
 from minichain.onnx.exporting.model_proto import build, serialize
 from minichain.onnx.exporting.refusal import CannotExport
+from minichain.onnx.exporting.rewriting import needs_rewriting, rewrite, takes_tensors
+from minichain.onnx.net import OnnxFunction
 from minichain.tracing import named_leaves, owner, trace
 from minichain.type_check import is_text
 
@@ -32,6 +35,9 @@ def export(model, example_inputs, path=None, *, input_names=None, output_names=N
     keep a state (LSTM, GRU) begin without one. What depends on the values of the inputs outside
     of functions - NumPy on ``.array``, loops, ifs - cannot be followed; constants that came from
     inputs are noticed and refused. So give examples that look like real inputs, not all alike.
+
+    An OnnxFunction that cannot be followed so, or has loops, ifs or inputs that are no floats, is
+    written as it was read, with the weights of now: its file says the opset and the batch axis.
 
     Args:
         model: a Link, or any callable that is given Variables.
@@ -67,8 +73,30 @@ def export(model, example_inputs, path=None, *, input_names=None, output_names=N
     code, arguments, names = _call(model, example_inputs)
     leaves = list(itertools.chain.from_iterable(
         named_leaves(argument, name) for argument, name in zip(arguments, names)))
-    input_names = _expect_names('input_names', input_names, [name for name, _ in leaves])
-    axes = _batch_axes(batch_axis, input_names, [array for _, array in leaves])
+    own_names = [name for name, _ in leaves]
+    input_names = _expect_names('input_names', input_names, own_names)
+    whole = isinstance(model, OnnxFunction) and _is_whole(model, example_inputs, own_names)
+    if whole and needs_rewriting(model):
+        with no_backprop_mode():
+            code(*arguments)        # fails if they do not fit
+        proto = _as_read(model, example_inputs, own_names, input_names, output_names)
+    else:
+        axes = _batch_axes(batch_axis, input_names, [array for _, array in leaves])
+        try:
+            proto = _as_traced(code, arguments, axes, chain, input_names, output_names, opset)
+        except CannotExport:
+            if not whole:
+                raise
+            proto = _as_read(model, example_inputs, own_names, input_names, output_names)
+    helper.set_model_props(proto, metadata)
+    data = serialize(proto)
+    if path is not None:
+        write_atomically(path, data)
+    return proto
+
+
+def _as_traced(code, arguments, axes, chain, input_names, output_names, opset):
+    """Return the ModelProto of what the code does with the examples."""
     traces, rows = _two_traces(code, arguments, axes, chain, input_names)
     first_rows = next(((name, axis) for name, axis in zip(input_names, axes)
                        if axis is not None), None)
@@ -81,12 +109,22 @@ def export(model, example_inputs, path=None, *, input_names=None, output_names=N
         one.outputs = [(name, number) for name, (_, number) in zip(output_names, one.outputs)]
     graph = Graph(traces, rows, opset, first_rows)
     convert(graph)
-    proto = build(graph, type(chain if chain is not None else model).__name__)
-    helper.set_model_props(proto, metadata)
-    data = serialize(proto)
-    if path is not None:
-        write_atomically(path, data)
-    return proto
+    return build(graph, type(code if chain is None else chain).__name__)
+
+
+def _as_read(net, examples, own_names, input_names, output_names):
+    """Return the ModelProto of an OnnxFunction as its file says it."""
+    inputs = own_names if isinstance(examples, dict) else net.input_names
+    called = dict(zip(inputs, input_names)) if input_names != own_names else {}
+    called.update(zip(net.output_names, _expect_names('output_names', output_names,
+                                                      list(net.output_names))))
+    return rewrite(net, called)
+
+
+def _is_whole(net, examples, own_names):
+    """Return whether the examples are all inputs of an OnnxFunction, tensors, and nothing else."""
+    return takes_tensors(net) and len(own_names) == len(net.input_names) and (
+        not isinstance(examples, dict) or set(own_names) == set(net.input_names))
 
 
 def _call(model, example_inputs):

@@ -22,11 +22,7 @@ def build(graph, title):
                for name in inputs if name in graph.initializers}
     nodes = [(kind, [names[x] for x in inputs], [names[y] for y in outputs], attributes)
              for kind, inputs, outputs, attributes in nodes]
-    size = sum(array.nbytes for array in weights.values())
-    if size > LIMIT - ROOM:
-        raise InvalidArgument(f'export: {size / 2**30:.1f} GiB of weights do not fit in one ONNX '
-                              'file, which holds 2 GiB. Export parts of the model, or convert '
-                              'its parameters to float16 first')
+    expect_room(sum(array.nbytes for array in weights.values()))
     first = graph.traces[0]
     proto = helper.make_graph(
         [helper.make_node(kind, inputs, results, name=results[0], **attributes)
@@ -39,6 +35,14 @@ def build(graph, title):
     return helper.make_model(
         proto, opset_imports=[opset], ir_version=helper.find_min_ir_version_for([opset]),
         producer_name='minichain', producer_version=__version__)
+
+
+def expect_room(size):
+    """Raise InvalidArgument unless weights of so many bytes fit in one file."""
+    if size > LIMIT - ROOM:
+        raise InvalidArgument(f'export: {size / 2**30:.1f} GiB of weights do not fit in one ONNX '
+                              'file, which holds 2 GiB. Export parts of the model, or convert '
+                              'its parameters to float16 first')
 
 
 def serialize(proto):
