@@ -8,7 +8,7 @@ import pytest
 
 from minichain import Variable, using_config
 from minichain.caffe import load, save
-from minichain.caffe.layers import boxes
+from minichain.caffe.layers import boxes, regions
 from minichain.errors import DataError
 from tests.caffe.test_opencv import opencv_net
 
@@ -362,6 +362,14 @@ def test_roi_pooling_of_many_regions_equals_opencvs(run, tmp_path):
     p = {'pooled_h': 7, 'pooled_w': 7, 'spatial_scale': .0625}
     y = run('ROIPooling', xs, roi_pooling_param=p)
     np.testing.assert_array_equal(y, opencv(tmp_path, 'ROIPooling', xs, roi_pooling_param=p))
+
+
+def test_many_regions_are_pooled_some_at_a_time(run, monkeypatch):
+    xs, p = [normal(2, 3, 6, 7), random_regions(2, 100, 20)], {'pooled_h': 2, 'pooled_w': 3}
+    y = run('ROIPooling', xs, roi_pooling_param={**p, 'spatial_scale': .0625})
+    monkeypatch.setattr(regions, 'AT_A_TIME', 700)      # some of 210 numbers each
+    again = run('ROIPooling', xs, roi_pooling_param={**p, 'spatial_scale': .0625})
+    np.testing.assert_array_equal(y, again)
 
 
 def psroi_by_loops(x, rois, outputs, size, scale):

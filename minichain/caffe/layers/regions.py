@@ -12,6 +12,8 @@ from minichain.caffe.geometry import expect_image, planned
 from minichain.errors import DataError
 from minichain.functions.roi_pooling_2d import max_over_bins
 
+AT_A_TIME = 1 << 22     # numbers that are made for some of the regions
+
 
 def roi_pooling(layer, blobs):
     """Girshick 2015, "Fast R-CNN", arXiv:1504.08083."""
@@ -30,7 +32,12 @@ def roi_pooling(layer, blobs):
             length = np.maximum(corners[:, axis + 2] - corners[:, axis] + 1, 1)
             places = edges(length, out) + [corners[:, axis, None]] * 2
             bins.append([send(inside(place, x.shape[3 - axis])) for place in places])
-        return max_over_bins(x, send(images), *bins)
+        images, size = send(images), x.shape[1] * x.shape[3] * (x.shape[2] + 2 * p.pooled_h)
+        step = max(1, AT_A_TIME // size)        # regions
+        parts = [slice(first, first + step) for first in range(0, max(len(images), 1), step)]
+        ys = [max_over_bins(x, images[part], *([place[part] for place in axis] for axis in bins))
+              for part in parts]
+        return ys[0] if len(ys) == 1 else F.concat(ys, 0)
 
     def plan(x, rois):
         count, channels = math.prod(rois) // 5, math.prod(x[1:2])
