@@ -33,9 +33,9 @@ FOLDERS = {   # room -> Chainer's folders in it, of modules that have one or two
 MODULES = {   # room -> Chainer's modules in it that have another name here
     'datasets': 'cifar concatenated_dataset dict_dataset fashion_mnist image_dataset '
                 'kuzushiji_mnist mnist ptb transform_dataset tuple_dataset',
-    'function_hooks': 'cuda_profile cupy_memory_profile debug_print timer',
+    'function_hooks': 'debug_print timer',
     'iterators': 'multiprocess_iterator multithread_iterator order_samplers serial_iterator',
-    'link_hooks': 'spectral_normalization timer weight_standardization',
+    'link_hooks': 'timer',
     'optimizer_hooks': 'gradient_clipping gradient_hard_clipping gradient_lars gradient_noise '
                        'lasso weight_decay',
 }
