@@ -20,6 +20,8 @@ from minichain.aliases import Alias
 from minichain.errors import InvalidArgument
 from minichain.functions.windows import get_conv_outsize, get_deconv_outsize  # noqa: F401
 
+CHAINER = '7.8.1'   # whose names and numbers are kept
+
 
 class ChainerFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds ``chainer.x.y`` as an alias of ``minichain.x.y``."""
@@ -31,7 +33,10 @@ class ChainerFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return importlib.machinery.ModuleSpec(name, self, is_package=True)
 
     def create_module(self, spec):
-        return Alias(spec.name, spec.name.replace('chainer', 'minichain', 1))
+        module = Alias(spec.name, spec.name.replace('chainer', 'minichain', 1))
+        if spec.name == 'chainer':
+            module.__version__ = CHAINER   # scripts choose by it what to call
+        return module
 
     def exec_module(self, module):
         """Nothing is left to do."""

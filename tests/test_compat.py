@@ -165,7 +165,7 @@ import chainer.links.caffe, chainer.utils.type_check as type_check
 assert chainer.Variable is minichain.Variable and chainer.config is minichain.config
 assert chainer.links.Linear is minichain.links.Linear
 assert type_check.expect is minichain.type_check.expect
-assert chainer.__version__ == minichain.__version__ and not chainerx.is_available()
+assert chainer.__version__ == '7.8.1' and not chainerx.is_available()
 assert not isinstance(1, chainerx.ndarray)
 import chainermn
 assert chainermn.create_communicator().size == 1
