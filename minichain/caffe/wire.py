@@ -5,7 +5,7 @@ import numpy as np
 
 from minichain import protobuf
 from minichain.caffe import schema
-from minichain.protobuf import BYTES, FLOATS
+from minichain.protobuf import BYTES, FLOATS, VARINT
 
 EXPECTED = 'a caffemodel or prototxt'
 # The largest public networks have some ten thousand fields.
@@ -13,6 +13,11 @@ MAX_FIELDS = 250_000
 # What only describes layers: forks of Caffe have given some of these numbers other meanings.
 DESCRIPTIONS = frozenset(field.type for field in schema.FIELDS['LayerParameter'].values()
                          if field.name.endswith('_param')) - {'TransformationParameter'}
+
+# NVIDIA's fork keeps values as bytes, as do OpenCV's files of half floats: what is said of them
+# by these fields of a BlobProto, and the types by number.
+RAW_TYPE, RAW_DATA = 10, 12
+RAW_TYPES = {0: np.dtype('<f8'), 1: np.dtype('<f4'), 2: np.dtype('<f2')}
 
 
 def read_binary(path, weights_only=False):
@@ -50,11 +55,16 @@ def make_reader(path, skipped=frozenset()):
 def blob(reader, position, end, where):
     """A BlobProto as an array: a view if the values lie together, as they normally do."""
     message, pieces = schema.message('BlobProto'), {'float': [], 'double': []}
+    raw, raw_type = None, 0
     while position < end:
         tag_position = position
         number, wire, start, position = reader.field(position, end)
         field = schema.NUMBERS['BlobProto'].get(number)
         if field is None:
+            if (number, wire) == (RAW_TYPE, VARINT):
+                raw_type = reader.varint(start, position)[0]
+            elif (number, wire) == (RAW_DATA, BYTES):
+                raw = start, position
             continue
         if field.type not in FLOATS:
             message[field.name] = reader.values(field, wire, start, position, where)[0]
@@ -68,4 +78,15 @@ def blob(reader, position, end, where):
         reader.fail(end, f'{where} has both float and double values.')
     pieces = pieces['float'] or pieces['double'] or [np.zeros(0, np.float32)]
     values = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+    if raw and not values.size:
+        values = raw_values(reader, raw_type, *raw, where)
     return schema.make_blob(message, values, f'{reader.path}: {where}')
+
+
+def raw_values(reader, kind, start, end, where):
+    """Values that a blob keeps as bytes, a view."""
+    dtype = RAW_TYPES.get(kind)
+    if dtype is None or (end - start) % dtype.itemsize:
+        reader.fail(start, f'{where}: {end - start} bytes of the type {kind}; floats (0 double, '
+                           '1 single, 2 half) are known.')
+    return np.frombuffer(reader.data, dtype, (end - start) // dtype.itemsize, start)

@@ -1,6 +1,7 @@
 """Whole detectors in the manner of public files, small and with random weights, against OpenCV."""
 
 import numpy as np
+import pytest
 
 from minichain import no_backprop_mode, using_config
 from minichain.caffe import load
@@ -182,3 +183,23 @@ def test_the_second_stage_sees_the_maxima_of_a_region(tmp_path):
     y, = load(*files.write(tmp_path))({'data': x, 'rois': rois}, ['y'])
     maxima = np.stack([x[0, :, 10:21, 5:10].max((1, 2)), x[0, :, 10:21, 9:14].max((1, 2))], 1)
     np.testing.assert_allclose(y.array[0], W @ maxima.ravel() + b, rtol=1e-4, atol=1e-5)
+
+
+def test_files_that_opencv_shrank_to_half_floats_are_read(tmp_path):
+    files = Files(4, data=(1, 3, 33, 35))
+    x = trunk(files)
+    files.layer('InnerProduct', 'y', x, 'inner_product_param { num_output: 4 }',
+                blobs=[files.random(4, 16 * 2 * 3, scale=.1), files.random(4)])
+    paths, x = files.write(tmp_path), files.random(1, 3, 33, 35)
+    whole, = load(*paths)({'data': x}, ['y'])
+    opencv_net(paths)       # or there is none, and this is skipped
+    cv2 = pytest.importorskip('cv2', reason='OpenCV writes these files')
+    small = tmp_path / 'small.caffemodel'
+    cv2.dnn.shrinkCaffeModel(str(paths[0]), str(small))
+    assert small.stat().st_size < .6 * paths[0].stat().st_size
+    y, = load(small, paths[1])({'data': x}, ['y'])
+    peer = opencv_net((small, paths[1]))
+    peer.setInput(x)
+    expect_close(y.array, peer.forward('y'))
+    np.testing.assert_allclose(y.array, whole.array, rtol=1e-2, atol=1e-2)
+    assert abs(y.array - whole.array).max() > 0

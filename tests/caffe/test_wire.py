@@ -227,3 +227,23 @@ def test_options_that_a_fork_numbers_otherwise_do_not_stand_in_the_way_of_weight
     with pytest.raises(DataError, match='input_param'):
         wire.read_binary(path)
     assert wire.read_binary(path, weights_only=True).layer[0].name == 'fc'
+
+
+@pytest.mark.parametrize('number, dtype', [(0, '<f8'), (1, '<f4'), (2, '<f2')])
+def test_values_that_are_kept_as_bytes_are_read(read, number, dtype):
+    values = np.arange(6).astype(dtype)
+    shape = nested(7, nested(1, bytes([2, 3])))
+    raw = shape + integer(10, number) + integer(11, 1) + nested(12, values.tobytes())
+    array, = read(layer('a', 'InnerProduct', blobs=[raw])).layer[0].blobs
+    assert array.dtype == dtype
+    np.testing.assert_array_equal(array, values.reshape(2, 3))
+    both = raw + nested(5, np.float32([9, 8, 7, 6, 5, 4]).tobytes())
+    array, = read(layer('a', 'InnerProduct', blobs=[both])).layer[0].blobs
+    assert array.ravel().tolist() == [9, 8, 7, 6, 5, 4]
+
+
+@pytest.mark.parametrize('number, count', [(3, 24), (1, 23), (1 << 40, 24)])
+def test_bytes_that_are_no_floats_are_refused(read, number, count):
+    raw = nested(7, nested(1, bytes([2, 3]))) + integer(10, number) + nested(12, bytes(count))
+    with pytest.raises(DataError, match=f'{count} bytes of the type {number}'):
+        read(layer('a', 'InnerProduct', blobs=[raw]))
