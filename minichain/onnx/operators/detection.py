@@ -12,6 +12,8 @@ from minichain.onnx.operators.values import check_size, send_like, to_scalar
 
 # Numbers at a time that are made for some of the regions.
 ROOM = 1 << 24
+# Boxes of a group that are looked at together, and pairs of boxes.
+BLOCK, PAIRS = 64, 1 << 20
 
 
 def check_regions(x, images, count):
@@ -192,25 +194,66 @@ def non_max_suppression(node, boxes, scores, most=None, overlap=None, threshold=
     image, kind, box = np.nonzero(counts)
     order = np.lexsort((-scores[image, kind, box], kind, image))    # ties: the first box first
     image, kind, box = image[order], kind[order], box[order]
-    group, chosen = image * scores.shape[1] + kind, []
-    rest = np.arange(len(box))
-    for _ in range(min(max(most, 0), boxes.shape[1])):
-        if not len(rest):
-            break
-        current().work(STEP + RESULT * len(rest))
-        # in every class of every image at once, the best box that is left takes its place
-        start = np.flatnonzero(np.diff(group[rest], prepend=-1))
-        chosen.append(rest[start])
-        best = np.repeat(rest[start], np.diff(start, append=len(rest)))
-        a, b = (image[rest], box[rest]), (image[best], box[best])
-        common = np.prod(np.maximum(np.minimum(high[a], high[b]) - np.maximum(low[a], low[b]), 0),
-                         axis=1)
-        union = area[a] + area[b] - common
-        covered = (common > 0) & (union > 0) & (common > overlap * union)
-        covered[start] = True
-        rest = rest[~covered]
-    chosen = np.sort(np.concatenate(chosen)) if chosen else np.zeros(0, 'int64')
+    group = image * scores.shape[1] + kind
+    chosen = choose(group, (image, box), min(max(most, 0), boxes.shape[1]),
+                    lambda a, b: covers(low, high, area, overlap, a, b))
     return np.stack([image[chosen], kind[chosen], box[chosen]], axis=1).astype('int64')
+
+
+def choose(group, places, most, covered):
+    """Places in a list of boxes, the best of each group first, of those that stay.
+
+    In every group at once some boxes are looked at: those stay that none of the chosen ones
+    covers, and no better one of themselves that stays.
+
+    Args:
+        group: ints (K,), ascending.
+        places: of each box, two arrays (K,).
+        most: boxes that a group may keep.
+        covered: function of two such pairs of arrays, which broadcast.
+    Returns:
+        ints, ascending.
+    """
+    start = np.flatnonzero(np.diff(group, prepend=-1))
+    length = np.diff(start, append=len(group))
+    kept, count = np.zeros((len(start), 0), np.int64), np.zeros(len(start), np.int64)
+    chosen, first = [np.zeros(0, np.int64)], 0
+    busy = np.full(len(start), most > 0)
+    while busy.any():       # groups that have boxes to look at, and room for one
+        start, length, kept, count = (each[busy] for each in (start, length, kept, count))
+        groups, known = kept.shape
+        wide = max(1, min(BLOCK, int(length.max()) - first, PAIRS // (groups * max(known, 1)),
+                          math.isqrt(PAIRS // groups)))
+        current().work(STEP + RESULT * groups * wide * (known + wide))
+        table = first + np.tile(np.arange(wide), (groups, 1))
+        stays = table < length[:, None]
+        table = np.where(stays, start[:, None] + table, 0)
+
+        def hides(better, worse):
+            return covered([place[better][:, :, None] for place in places],
+                           [place[worse][:, None] for place in places])
+        is_kept = np.arange(known) < count[:, None]
+        stays &= ~(hides(kept, table) & is_kept[:, :, None]).any(axis=1)
+        among = np.triu(hides(table, table), 1)
+        for i in range(wide):
+            stays &= ~(among[:, i] & stays[:, i:i + 1])
+        number = count[:, None] + np.cumsum(stays, axis=1)
+        stays &= number <= most
+        chosen.append(table[stays])
+        count, first = count + stays.sum(axis=1), first + wide
+        kept = np.pad(kept, ((0, 0), (0, max(int(count.max()) - known, 0))))
+        kept[np.nonzero(stays)[0], number[stays] - 1] = table[stays]
+        busy = (length > first) & (count < most)
+    return np.sort(np.concatenate(chosen))
+
+
+def covers(low, high, area, overlap, a, b):
+    """Whether boxes share more than a part of what they cover together."""
+    a, b = tuple(a), tuple(b)
+    common = np.prod(np.maximum(np.minimum(high[a], high[b]) - np.maximum(low[a], low[b]), 0),
+                     axis=-1)
+    union = area[a] + area[b] - common
+    return (common > 0) & (union > 0) & (common > overlap * union)
 
 
 OPERATORS = {

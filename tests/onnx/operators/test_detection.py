@@ -4,6 +4,7 @@ import pytest
 
 import minichain as mc
 from minichain.errors import DataError
+from minichain.onnx.operators import detection
 from tests.onnx.beside import check_beside_onnxruntime
 from tests.onnx.building import load, reference, run
 
@@ -111,6 +112,22 @@ def test_boxes_are_chosen_as_one_by_one(most, overlap, threshold):
     assert y.dtype == np.int64
     np.testing.assert_array_equal(y, suppress(boxes, scores, most, np.float32(overlap),
                                               np.float32(threshold)))
+
+
+@pytest.mark.parametrize('block, pairs', [(64, 1 << 20), (3, 1 << 20), (64, 100), (1, 1)])
+def test_many_boxes_are_chosen_in_blocks_of_any_size(block, pairs, monkeypatch):
+    monkeypatch.setattr(detection, 'BLOCK', block)
+    monkeypatch.setattr(detection, 'PAIRS', pairs)
+    boxes, scores = random_boxes(150)
+    boxes[1, :, 2:] += boxes[1, :, :2] * 7    # hardly any overlap
+    boxes[1, :, :2] *= 8
+    scores[:, 2, 5:] = 0
+    for most in (40, 1000):
+        y = run('NonMaxSuppression', boxes, scores, np.array([most]), np.float32([.2]),
+                np.float32([.05]))
+        np.testing.assert_array_equal(
+            y, suppress(boxes, scores, most, np.float32(.2), np.float32(.05)))
+    assert len(y) > 100
 
 
 def test_centres_and_turned_corners_say_the_same_boxes():
