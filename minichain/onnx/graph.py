@@ -31,14 +31,15 @@ class Node:
         references: dict, name of an attribute -> name of the attribute of the function around.
         index: position in the graph's file.
         overload: which of the model's functions of that name, mostly ''.
+        producer: name of the program that wrote the file, mostly known.
     """
 
     def __init__(self, op_type, domain, opset, name, inputs, outputs, attributes, references,
-                 index, overload=''):
+                 index, overload='', producer=''):
         self.op_type, self.domain, self.opset, self.name = op_type, domain, opset, name
         self.inputs, self.outputs = inputs, outputs
         self.attributes, self.references, self.index = attributes, references, index
-        self.overload = overload
+        self.overload, self.producer = overload, producer
 
     def __str__(self):
         return f'node {self.index} {self.name!r} ({self.domain and self.domain + "."}' \
@@ -104,13 +105,15 @@ class Model:
         functions: dict, (domain, op_type, overload) -> (`Graph`, dict of default attributes).
         opsets: dict, domain -> version.
         metadata: dict, text -> text, what its writer noted.
+        producer: name of its writer, maybe ''.
         source: the file, for messages.
         files: paths of the other files that hold its data, sorted.
     """
 
-    def __init__(self, graph, functions, opsets, metadata, source, files):
+    def __init__(self, graph, functions, opsets, metadata, source, files, producer):
         self.graph, self.functions, self.files = graph, functions, files
         self.opsets, self.metadata, self.source = opsets, metadata, source
+        self.producer = producer
 
 
 def read_model(source):
@@ -165,14 +168,14 @@ class Builder:
     """Turns the messages of one file into plain objects."""
 
     def __init__(self, source, folder):
-        self.source, self.folder, self.opsets = source, folder, {}
+        self.source, self.folder, self.opsets, self.producer = source, folder, {}, ''
         self.locations = set()      # of files beside the model that hold its data
 
     def model(self, message):
         if 'graph' not in message or not message.opset_import and not message.functions:
             raise DataError(f'{self.source}: no ONNX model: a graph and opset_import expected'
                             f'{", they are missing" if not message.unknown else ""}.')
-        functions = {}
+        functions, self.producer = {}, message.producer_name
         for body in message.functions:
             self.opsets = self.read_opsets(body)
             defaults = {entry.name: self.attribute(entry, body.name)
@@ -188,7 +191,7 @@ class Builder:
                     for entry in message.metadata_props}
         graph = self.graph(message.graph, 'graph')
         files = [os.path.join(self.folder, location) for location in sorted(self.locations)]
-        return Model(graph, functions, self.opsets, metadata, self.source, files)
+        return Model(graph, functions, self.opsets, metadata, self.source, files, self.producer)
 
     def array_of(self, tensor):
         array = tensor.load_external(self.folder)
@@ -280,7 +283,7 @@ class Builder:
             domain = domain_of(message)
             nodes.append(Node(message.op_type, domain, self.opsets.get(domain, 1), message.name,
                               message.input, message.output, attributes, references, index,
-                              message.overload))
+                              message.overload, self.producer))
         return nodes
 
     def attribute(self, message, where):

@@ -57,6 +57,7 @@ class OnnxFunction(Chain):
         value_names: names of all values that can be asked for.
         opsets: dict, domain -> version of its operator set.
         metadata: dict, text -> text, what the writer of the file noted.
+        producer: name of the program that wrote the file, maybe ''.
         preprocessing: minichain.image.Preprocessing that `prepare` applies, as the metadata
             describe it under 'preprocessing', or None. It may be set.
         preprocessing_damage: str, why what the metadata say there cannot be taken, or None.
@@ -73,6 +74,7 @@ class OnnxFunction(Chain):
         model = read_model(source)
         self.source, self.opsets, self.metadata = model.source, model.opsets, model.metadata
         self.preprocessing, self.preprocessing_damage = described(model.metadata, self.source)
+        self.producer = model.producer
         self._nodes_left = MAX_NODES
         self._graph = self._inline(model.graph, model.functions, {}, 0)
         self._inputs = self._graph.inputs
@@ -135,7 +137,7 @@ class OnnxFunction(Chain):
                 body = self._inline(body, functions, {**defaults, **values}, depth + 1)
                 values = {FUNCTION: body}
             nodes.append(Node(node.op_type, node.domain, node.opset, node.name, node.inputs,
-                              node.outputs, values, {}, node.index))
+                              node.outputs, values, {}, node.index, '', node.producer))
         return Graph(graph.name, nodes, graph.initializers, graph.inputs, graph.outputs,
                      self.source, graph.output_types)
 

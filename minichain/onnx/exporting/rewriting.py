@@ -5,7 +5,6 @@ the file, and so do the version of the operators and the axes that may have any 
 """
 import numpy as np
 
-from minichain._version import __version__
 from minichain.backend import to_cpu
 from minichain.onnx.exporting.model_proto import expect_room
 from minichain.onnx.exporting.refusal import CannotExport
@@ -53,8 +52,7 @@ def rewrite(net, names):
             value.name = new
     opsets = [helper.make_opsetid(domain, version) for domain, version in writer.opsets.items()]
     return helper.make_model(
-        proto, opset_imports=opsets, functions=writer.functions, producer_name='minichain',
-        producer_version=__version__,
+        proto, opset_imports=opsets, functions=writer.functions, producer_name=net.producer,
         ir_version=max(OLDEST_IR, helper.find_min_ir_version_for(opsets, ignore_unknown=True)))
 
 

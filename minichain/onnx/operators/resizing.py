@@ -229,7 +229,10 @@ def resized(node, x, axes, out, scales, regions, crop):
         return get_array_module(x).zeros(shape, x.dtype)
     coordinates = node.get('coordinate_transformation_mode') or 'half_pixel' \
         if node.opset >= 11 else 'asymmetric'
-    plan = [(axis, scale, positions(coordinates, x.shape[axis], length, scale, region))
+    # The standard's corners of 2.5 x 9 pixels are those of 22.5; PyTorch means those of 22.
+    whole = coordinates == 'align_corners' and node.producer == 'pytorch'
+    plan = [(axis, scale, positions(coordinates, x.shape[axis], length,
+                                    f32(length) / f32(x.shape[axis]) if whole else scale, region))
             for axis, length, scale, region in zip(axes, out, scales, regions)
             if not (length == x.shape[axis] and scale == 1 and region == (0, 1))]
     y = interpolate(node, x, node.get('mode') or 'nearest', plan)

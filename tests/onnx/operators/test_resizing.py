@@ -2,9 +2,10 @@
 import numpy as np
 import pytest
 
+import minichain.onnx
 from minichain.errors import DataError
 from tests.onnx.beside import check_beside_onnxruntime
-from tests.onnx.building import check_gradients, load, run
+from tests.onnx.building import check_gradients, load, model, run
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((2, 3, 5, 4)).astype('float32')
@@ -135,3 +136,16 @@ def test_what_does_not_fit_is_refused():
             ((NONE, None, np.array([1, 1, 2, 2])), {'keep_aspect_ratio_policy': 'none'}, 'none')):
         with pytest.raises(DataError, match=words):
             run('Resize', X, *operands, **attributes)
+
+
+@pytest.mark.parametrize('producer, length', [('pytorch', 12), ('', 12.5)])
+def test_corners_of_broken_scales_are_whole_pixels_where_pytorch_wrote_the_file(producer, length):
+    proto = model('Resize', [X, NONE, scales(1, 1, 1, 3.125)], opset=17, initializers=(1, 2),
+                  mode='linear', coordinate_transformation_mode='align_corners')
+    proto.producer_name = producer
+    net = minichain.onnx.load(proto)
+    y, = net(X)
+    assert net.producer == producer and y.shape == (2, 3, 5, 12)
+    places = np.arange(12) * 3 / (length - 1)
+    expected = [np.interp(places, np.arange(4), row) for row in X.reshape(-1, 4)]
+    np.testing.assert_allclose(y.array.reshape(-1, 12), expected, rtol=1e-5, atol=1e-6)
