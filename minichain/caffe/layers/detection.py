@@ -106,36 +106,47 @@ def detection_output(layer, blobs):
         with np.errstate(all='ignore'):
             variances = 1 if p.variance_encoded_in_target else priors[1]
             boxes = DECODERS[p.code_type](priors[0], deltas, variances)
-            rows = [detections(image, *pair) for image, pair in enumerate(zip(boxes, found))]
-        rows = np.concatenate(rows) if rows else np.zeros((0, 7))
+            rows = detections(boxes, found)
         if not len(rows):
             rows = np.full((samples, 7), -1.)
             rows[:, 0] = range(samples)
         return sent(rows.reshape(1, 1, len(rows), 7), locations)
 
-    def detections(image, boxes, scores):
-        """Rows of one image, of boxes (P, 1 or C, 4) and scores (P, C)."""
+    def detections(boxes, scores):
+        """Rows of boxes (N, P, 1 or C, 4) with scores (N, P, C)."""
         limit = p.confidence_threshold if 'confidence_threshold' in p else -np.inf
-        kind, place = np.nonzero(scores.T > limit)
-        kind, place = (array[kind != p.background_label_id] for array in (kind, place))
-        order = np.lexsort((-scores[place, kind], kind))
-        kind, place = kind[order], place[order]
-        first = np.searchsorted(kind, kind)         # where the class of each row begins
-        kind, place = (array[np.arange(first.size) - first < top] for array in (kind, place))
-        kept = suppress(boxes[place, 0 if p.share_location else kind], kind, threshold, keep,
+        image, kind, place = np.nonzero(scores.swapaxes(1, 2) > limit)
+        counted = kind != p.background_label_id
+        found = np.stack([image, kind, place])[:, counted]
+        found = found[:, np.lexsort((-score_of(scores, found), found[1], found[0]))]
+        group = found[0] * classes + found[1]
+        found = found[:, ranks(group) < top]
+        kept = suppress(box_of(boxes, found), found[0] * classes + found[1], threshold, keep,
                         eta=eta)
-        kind, place = kind[kept], place[kept]
-        best = np.sort(np.argsort(-scores[place, kind], kind='stable')[:keep])
-        kind, place = kind[best], place[best]
-        return np.concatenate([
-            np.full((kind.size, 1), image), kind[:, None], scores[place, kind][:, None],
-            boxes[place, 0 if p.share_location else kind]], axis=1)
+        found = found[:, kept]
+        best = np.lexsort((-score_of(scores, found), found[0]))
+        found = found[:, np.sort(best[ranks(found[0][best]) < keep])]
+        return np.concatenate([found[:2].T, score_of(scores, found)[:, None],
+                               box_of(boxes, found)], axis=1)
+
+    def score_of(scores, found):
+        image, kind, place = found
+        return scores[image, place, kind]
+
+    def box_of(boxes, found):
+        image, kind, place = found
+        return boxes[image, place, 0 if p.share_location else kind]
 
     def plan(locations, scores, priors):
         samples, count = shape_of(locations, priors)
         return ((1, 1, samples * max(1, min(keep, count * classes)), 7),
-                samples * count * (12 * places + 2) + 24 * count * classes)
+                samples * count * (12 * places + 24 * classes))
     return planned(forward, plan)
+
+
+def ranks(group):
+    """Which place each element has in its group; groups lie one after the other."""
+    return np.arange(group.size) - np.searchsorted(group, group)
 
 
 def corner(priors, deltas, variances):
