@@ -232,13 +232,14 @@ class Builder:
                             f'the model wants {opsets[""]}.')
         return {'': 1, **opsets}
 
-    def graph(self, message, where):
+    def graph(self, message, where, is_body=False):
         where = f'{where} {message.name!r}' if message.name else where
         initializers = {}
         self.expect_different([tensor.name for tensor in message.initializer], 'initializer',
                               where)
         self.expect_different([value.name for value in message.input], 'input', where)
-        self.expect_different([value.name for value in message.output], 'output', where)
+        if not is_body:     # its outputs are known by their places
+            self.expect_different([value.name for value in message.output], 'output', where)
         for tensor in message.initializer:
             if '\0' in tensor.name:     # no file of weights could hold it
                 raise DataError(f'{self.source}: {where}: an initializer with a name that has no '
@@ -305,7 +306,7 @@ class Builder:
             return value.decode('utf-8', 'replace')
         if isinstance(value, Message):
             if value.kind == 'GraphProto':
-                return self.graph(value, where)
+                return self.graph(value, where, is_body=True)
             if value.kind == 'TypeProto':
                 return self.value_type(value, where)
             raise DataError(f'{self.source}: {where}: sparse tensors are not supported.')

@@ -367,3 +367,23 @@ def test_results_are_those_of_the_reference_evaluator():
     for y, other in zip(minichain.onnx.load(model)(**inputs), expected):
         # The evaluator makes columns of numbers that are collected.
         np.testing.assert_allclose(y.array, np.reshape(other, y.shape))
+
+
+def test_a_body_may_give_one_value_twice():
+    value = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [helper.make_node('Add', ['state', 'x'], ['next']),
+         helper.make_node('Identity', ['going'], ['still'])], 'body',
+        [value('i', TensorProto.INT64, []), value('going', TensorProto.BOOL, []),
+         value('state', TensorProto.FLOAT, [2])],
+        [value('still', TensorProto.BOOL, []), value('next', TensorProto.FLOAT, [2]),
+         value('next', TensorProto.FLOAT, [2])])
+    graph = helper.make_graph(
+        [helper.make_node('Loop', ['n', '', 'x'], ['last', 'all'], body=body)], 'graph',
+        [value('x', TensorProto.FLOAT, [2]), value('n', TensorProto.INT64, [])],
+        [value('last', TensorProto.FLOAT, [2]), value('all', TensorProto.FLOAT, None)])
+    net = minichain.onnx.load(helper.make_model(graph))
+    x = np.float32([1, 2])
+    last, every = net(x, np.array(3))
+    np.testing.assert_array_equal(last.array, 4 * x)
+    np.testing.assert_array_equal(every.array, [2 * x, 3 * x, 4 * x])
