@@ -3,7 +3,7 @@ import numpy as np
 
 from minichain.autograd import Primitive, as_array
 from minichain.backend import get_array_module, get_device_from_array, is_array
-from minichain.errors import InvalidType, OutOfRange
+from minichain.errors import OutOfRange
 
 
 class GetItem(Primitive):
@@ -13,8 +13,8 @@ class GetItem(Primitive):
     def check_type_forward(self, in_types):
         used = sum(i is not None and i is not Ellipsis for i in self.index)
         if used > in_types[0].ndim and not any(is_array(i) for i in self.index):
-            raise InvalidType(f'get_item: at most {in_types[0].ndim} indexes expected for shape '
-                              f'{in_types[0].shape}, got {self.index}')
+            raise OutOfRange(f'get_item: at most {in_types[0].ndim} indexes expected for shape '
+                             f'{in_types[0].shape}, got {self.index}')
 
     def forward(self, arrays):
         try:
@@ -63,6 +63,6 @@ def get_item(x, slices):
         x: Variable or array, any shape.
         slices: one index or a tuple of them. Arrays may be on another device than ``x``.
     Raises:
-        InvalidType: more indexes than axes. OutOfRange: an index outside of ``x``.
+        OutOfRange: an index outside of ``x``, or more indexes than axes.
     """
     return GetItem(as_index(x, slices)).apply((x,))[0]

@@ -10,7 +10,7 @@ import numpy as np
 from minichain.autograd import Primitive, as_array
 from minichain.backend import get_array_module, get_device_from_array
 from minichain.configuration import thread_state
-from minichain.errors import InvalidArgument, InvalidType
+from minichain.errors import InvalidArgument, InvalidType, OutOfRange
 from minichain.functions._axis import sum_dtype
 from minichain.functions.broadcast import broadcast_to
 from minichain.functions.reshape import reshape, transpose
@@ -50,9 +50,9 @@ class SoftmaxCrossEntropy(Primitive):
         out = self.kept & ((self.t < 0) | (self.t >= x.shape[1]))
         if out.any():
             row = int(out.argmax())
-            raise InvalidType(f'{LABEL}: labels from 0 to {x.shape[1] - 1}, or ignore_label, '
-                              f'expected for {x.shape[1]} classes, got {int(self.t[row])} in row '
-                              f'{row} of {len(self.t)}')
+            raise OutOfRange(f'{LABEL}: labels from 0 to {x.shape[1] - 1}, or ignore_label, '
+                             f'expected for {x.shape[1]} classes, got {int(self.t[row])} in row '
+                             f'{row} of {len(self.t)}')
 
     def forward(self, arrays):
         self.retain_inputs((0,))

@@ -166,3 +166,8 @@ def test_what_does_not_fit_is_refused(t, options, error, message):
 def test_lists_are_refused_by_what_they_are():
     with pytest.raises(InvalidType, match='softmax_cross_entropy: .*array expected, got list'):
         F.softmax_cross_entropy([[1., 2.]], [0])
+
+
+def test_a_label_out_of_range_is_an_index_error():
+    with pytest.raises(IndexError, match='labels from 0 to 2'):
+        F.softmax_cross_entropy(np.zeros((2, 3), 'f'), np.array([0, 3]))
