@@ -263,8 +263,8 @@ class OnnxFunction(Chain):
             graph.plan = key, plan(graph, values, wanted)
         _, steps = graph.plan
         budget, held = current(), set()
-        for node, made, done in steps:
-            results = self._step(node, values, runs, made)
+        for node, reads, made, done in steps:
+            results = self._step(node, reads, values, runs, made)
             for place, name in made:
                 if place < len(results):
                     values[name] = results[place]
@@ -281,8 +281,8 @@ class OnnxFunction(Chain):
                                   f'are {", ".join(self.input_names)}')
         return [values[name] for name in wanted]
 
-    def _step(self, node, values, runs, made):
-        missing = [name for name in names_needed(node) if name not in values]
+    def _step(self, node, reads, values, runs, made):
+        missing = [name for name in reads if name not in values]
         if missing:
             raise InvalidArgument(f'{self.source}: {node} needs {missing[0]!r}, which is not '
                                   f'given; the inputs are {", ".join(self.input_names)}')
@@ -410,7 +410,8 @@ def plan(graph, given, wanted):
     """The nodes that the wanted values depend on, in order, as far as they are not given.
 
     Returns:
-        list of (node, [(place, name) of each output to keep], names to drop after it).
+        list of (node, names that it reads, [(place, name) of each output to keep], names to drop
+        after it).
     """
     pending, steps, used = {name for name in wanted if name not in given}, [], set(wanted)
     for node in reversed(graph.nodes):
@@ -419,7 +420,7 @@ def plan(graph, given, wanted):
                     if name and name not in given]
             reads = names_needed(node)
             done = {*reads, *(name for _, name in made)}.difference(used)
-            steps.append((node, made, tuple(done)))
+            steps.append((node, reads, made, tuple(done)))
             used.update(reads)
             pending.update(name for name in reads if name not in given)
     return steps[::-1]
