@@ -13,6 +13,9 @@ import signal
 if __name__ == '__main__' and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
+import minichain  # before NumPy: see minichain/cpu/blas_waiting.py
+
+# isort: split
 import argparse
 import concurrent.futures
 import functools
@@ -26,7 +29,6 @@ import numpy as np
 import tqdm
 from PIL import Image
 
-import minichain
 from minichain import command_line, decoding, pictures, result_folder
 from minichain._atomic import write_atomically
 from minichain.command_line import Parser, flag, make_folder, number, one_line

@@ -14,6 +14,9 @@ import signal
 if __name__ == '__main__' and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
+import minichain  # before NumPy: see minichain/cpu/blas_waiting.py
+
+# isort: split
 import contextlib
 import dataclasses
 import json
@@ -25,7 +28,6 @@ import time
 import numpy as np
 import tqdm
 
-import minichain
 from minichain import (
     caption_scores,
     distributed,

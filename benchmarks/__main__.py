@@ -1,4 +1,7 @@
 """Run benchmarks: python -m benchmarks [case ...]"""
+import minichain  # noqa: F401  before NumPy: see minichain/cpu/blas_waiting.py
+
+# isort: split
 import argparse
 import dataclasses
 import importlib

@@ -4,6 +4,10 @@ Start reading at ``autograd.py``; ARCHITECTURE.md has the floor plan.
 """
 import importlib
 
+from minichain.cpu import blas_waiting
+
+blas_waiting.load_numpy()
+
 from minichain import (
     aliases, backend, configuration, cuda, functions, initializers, links, optimizer,
     optimizer_hooks, optimizers)

@@ -19,6 +19,7 @@ DYNAMIC = {
     'minichain/__init__.py': 'rooms that open when first asked for',
     'minichain/aliases.py': "Chainer's module paths",
     'minichain/backend.py': "CuPy; the device 'sim', which stands for it, on a higher floor",
+    'minichain/cpu/blas_waiting.py': 'NumPy, at a moment of its choice',
     'minichain/cpu/threads.py': 'threadpoolctl',
     'minichain/functions/special.py': 'SciPy',
     'minichain/links/__init__.py': 'networks for images, links in Chainer, a room above here',

@@ -4,8 +4,8 @@ BLAS shares out one matrix product; what lies between two products, copies above
 one processor. Threads that each take some images keep all of them busy. That needs the package
 threadpoolctl, ``pip install 'minichain[fast]'``: without it BLAS uses its own threads.
 """
+import contextlib
 import contextvars
-import ctypes
 import functools
 import importlib
 import os
@@ -13,9 +13,9 @@ import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
 
+from minichain.cpu import blas_waiting
+
 LEAST = 1 << 23   # multiplications below which a second thread does not pay
-_SPIN = 'OPENBLAS_THREAD_TIMEOUT'
-_TICKS = '17'     # the logarithm of how many; OpenBLAS's own is 26, some 20 ms
 
 
 def processors():
@@ -37,33 +37,8 @@ def _blas():
 
 @functools.cache
 def _pool():
-    _calm_blas()
+    blas_waiting.shorten(_blas())
     return ThreadPoolExecutor(max(1, processors() - 1), 'minichain')
-
-
-def _calm_blas():
-    """Let the threads of OpenBLAS sleep soon after a product.
-
-    They wait for the next one by asking all the time, on the processors that the threads here
-    need. How long is read from the environment when OpenBLAS is loaded; to have it read again
-    they are ended, and OpenBLAS starts new ones. Not if another thread might be inside a product.
-    """
-    if threading.active_count() > 1 or _SPIN in os.environ:
-        return
-    for library in _blas():
-        if library.internal_api != 'openblas' or library.threading_layer != 'pthreads':
-            continue
-        try:
-            read, end = library.dynlib.openblas_read_env, library.dynlib.blas_thread_shutdown_
-        except AttributeError:   # a build that hides them
-            continue
-        os.environ[_SPIN] = _TICKS
-        try:
-            read.restype, end.restype = None, ctypes.c_int
-            read()
-            end()
-        finally:
-            del os.environ[_SPIN]
 
 
 _sharing = threading.Lock()   # held while work is shared: by one caller, and not from inside it
@@ -86,6 +61,34 @@ def count():
     return min(*allowed, processors()) if allowed else 1
 
 
+@contextlib.contextmanager
+def _one_thread_of_blas():
+    before = [(library, library.get_num_threads()) for library in _blas()]
+    try:
+        for library, _ in before:
+            library.set_num_threads(1)
+        yield
+    finally:
+        for library, number in before:
+            library.set_num_threads(number)
+
+
+@contextlib.contextmanager
+def alone():
+    """Let BLAS use one thread inside: for products so small that no thread is to be woken up for
+    them, which would then wait busily while work is shared.
+    """
+    held = _sharing
+    if not held.acquire(blocking=False):   # somebody has work shared, and one thread set
+        yield
+        return
+    try:
+        with _one_thread_of_blas():
+            yield
+    finally:
+        held.release()
+
+
 def share(work, items, cost):
     """Call ``work`` with parts of a list, in several threads if that pays; return its results.
 
@@ -103,15 +106,9 @@ def share(work, items, cost):
         parts = min(count(), len(items))
         if parts < 2:
             return [work(items)]
-        before = [(library, library.get_num_threads()) for library in _blas()]
         cuts = [len(items) * i // parts for i in range(parts + 1)]
-        try:
-            for library, _ in before:
-                library.set_num_threads(1)
+        with _one_thread_of_blas():
             return _in_threads(work, [items[a:b] for a, b in zip(cuts, cuts[1:])])
-        finally:
-            for library, number in before:
-                library.set_num_threads(number)
     finally:
         held.release()
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minichain.cpu import results
-from minichain.cpu.threads import share
+from minichain.cpu.threads import alone, share
 from minichain.cpu.workspaces import workspace
 
 TILE = 6
@@ -80,7 +80,8 @@ def convolve(x, W, b, pad, out, groups=1):
     m, y = TILE + 1 - k, results.empty((len(x), len(W), *out), x.dtype)
     _, G, B = transforms(k, x.dtype)
     columns = W.reshape(groups, out_channels, channels, k * k).transpose(0, 3, 2, 1)
-    U = (G @ columns.reshape(groups, k * k, -1)).reshape(groups, -1, channels, out_channels)
+    with alone():
+        U = (G @ columns.reshape(groups, k * k, -1)).reshape(groups, -1, channels, out_channels)
 
     def work(blocks):
         for block in blocks:
@@ -118,7 +119,9 @@ def convolve_weight(x, y, k, pad, groups=1):
 
     blocks = _blocks(len(x), y.shape[2:], m, groups, max(channels, out_channels))
     cost = math.prod(_grid(y.shape[2:], m)) * len(x) * math.prod(shape) * groups
-    W = G.T @ sum(share(work, blocks, cost)).reshape(groups, TILE * TILE, -1)
+    U = sum(share(work, blocks, cost)).reshape(groups, TILE * TILE, -1)
+    with alone():
+        W = G.T @ U
     return np.ascontiguousarray(W.reshape(groups, k, k, channels, out_channels).transpose(
         0, 4, 3, 1, 2)).reshape(-1, channels, k, k)
 

@@ -3,7 +3,6 @@ import os
 import subprocess
 import sys
 import threading
-import types
 import warnings
 
 import numpy as np
@@ -16,11 +15,10 @@ from minichain.cpu.threads import LEAST, count, share
 class Library:
     """What threadpoolctl makes of a BLAS: a number that is read and set."""
 
-    internal_api, threading_layer = 'openblas', 'pthreads'
+    internal_api = 'one without threads that wait'
 
     def __init__(self, number):
         self.number, self.history = number, []
-        self.dynlib = None
 
     def get_num_threads(self):
         return self.number
@@ -67,6 +65,20 @@ def test_no_more_threads_than_blas_was_allowed(blas):
 def test_no_more_threads_than_processors(blas, monkeypatch):
     monkeypatch.setattr(threads, 'processors', lambda: 1)
     assert share(list, [1, 2], LEAST) == [[1, 2]] and blas.history == []
+
+
+def test_small_products_are_left_to_one_thread_of_blas_unless_work_is_shared(blas):
+    with threads.alone():
+        assert blas.number == 1 and share(list, [1, 2], LEAST) == [[1, 2]]
+    assert blas.history == [1, 2]
+
+    def work(items):
+        with threads.alone():
+            return blas.number
+    assert share(work, [1, 2], LEAST) == [1, 1] and blas.history == [1, 2] * 2
+    with pytest.raises(ZeroDivisionError), threads.alone():
+        raise ZeroDivisionError
+    assert blas.number == 2
 
 
 def test_without_a_way_to_limit_blas_it_uses_its_own_threads(monkeypatch):
@@ -135,54 +147,6 @@ def test_the_real_package_is_asked_if_it_is_there():
     assert threads._blas() and 1 <= count() <= threads.processors()
 
 
-class Symbol:
-    """A function of a library; it notes what the environment says when it is called."""
-
-    def __init__(self, name, calls):
-        self.name, self.calls = name, calls
-
-    def __call__(self):
-        self.calls.append((self.name, os.environ.get('OPENBLAS_THREAD_TIMEOUT')))
-
-
-@pytest.fixture
-def symbols(blas, monkeypatch):
-    monkeypatch.delenv('OPENBLAS_THREAD_TIMEOUT', raising=False)
-    monkeypatch.setattr(threading, 'active_count', lambda: 1)
-    calls = []
-    blas.dynlib = types.SimpleNamespace(**{
-        name: Symbol(name, calls) for name in ('openblas_read_env', 'blas_thread_shutdown_')})
-    return calls
-
-
-def test_the_threads_of_blas_end_and_their_followers_are_told_to_sleep_soon(symbols):
-    threads._calm_blas()
-    assert symbols == [('openblas_read_env', '17'), ('blas_thread_shutdown_', '17')]
-    assert 'OPENBLAS_THREAD_TIMEOUT' not in os.environ
-
-
-def test_the_threads_of_blas_are_left_alone_if_the_user_has_said_how_long_they_wait(
-        symbols, monkeypatch):
-    monkeypatch.setenv('OPENBLAS_THREAD_TIMEOUT', '20')
-    threads._calm_blas()
-    assert symbols == []
-
-
-def test_the_threads_of_blas_are_not_ended_while_another_thread_may_use_them(
-        symbols, monkeypatch):
-    monkeypatch.setattr(threading, 'active_count', lambda: 2)
-    threads._calm_blas()
-    assert symbols == []
-
-
-@pytest.mark.parametrize('attribute, value', [
-    ('internal_api', 'mkl'), ('threading_layer', 'openmp'), ('dynlib', types.SimpleNamespace())])
-def test_other_libraries_are_left_alone(blas, symbols, attribute, value):
-    setattr(blas, attribute, value)
-    threads._calm_blas()
-    assert symbols == []
-
-
 ENDING = """
 import atexit, threading
 from minichain.cpu import threads
@@ -211,29 +175,3 @@ def test_work_is_done_when_the_main_thread_has_ended(share):
                          capture_output=True, timeout=60)
     expected = '[[1], [2], [3]]\n' * (3 if share else 2)
     assert (run.stdout, run.stderr) == (expected, '')
-
-
-WAITING = """
-import sys, threading, time
-import numpy as np
-from minichain.cpu import threads
-x = np.random.default_rng(0).standard_normal((512, 512), dtype='float32')
-expected = x @ x
-threads.share(list, [1, 2], threads.LEAST)
-product = x @ x
-before = time.process_time()
-time.sleep(.2)
-print(time.process_time() - before, abs(product - expected).max(), threads.count())
-"""
-
-
-def test_after_work_was_shared_the_real_blas_computes_as_before_and_does_not_wait_busily():
-    pytest.importorskip('threadpoolctl', reason="not installed: pip install 'minichain[fast]'")
-    environment = {name: value for name, value in os.environ.items()
-                   if not name.startswith(('OPENBLAS_', 'OMP_'))}
-    run = subprocess.run([sys.executable, '-c', WAITING], env=environment, text=True,
-                         capture_output=True, timeout=60, check=True)
-    waiting, difference, count = map(float, run.stdout.split())
-    if count < 2:
-        pytest.skip('needs two processors')
-    assert waiting < .01 and difference < 1e-3
