@@ -2,10 +2,12 @@
 import json
 import os
 import sys
+import threading
 import time
 import traceback
 
 import numpy as np
+import tqdm
 from PIL import Image
 
 import train
@@ -61,6 +63,7 @@ def start(argv, errors):
         return child
     try:
         code = 99
+        tqdm.tqdm.set_lock(threading.RLock())   # its own is shared, and a killed child may hold it
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
         sys.stdout, sys.stderr = os.fdopen(1, 'w'), os.fdopen(2, 'w', buffering=1)

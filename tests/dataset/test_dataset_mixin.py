@@ -38,7 +38,7 @@ def test_a_data_set_can_be_iterated_over_though_it_never_raises_index_error():
 
 @pytest.mark.parametrize('call, name', [
     (lambda: DatasetMixin()[0], 'get_example'), (lambda: len(DatasetMixin()), '__len__'),
-    (lambda: Iterator().next(), 'next'), (lambda: next(Iterator()), 'next')])
+    (lambda: Iterator().next(), '__next__'), (lambda: next(Iterator()), '__next__')])
 def test_what_a_subclass_must_define_is_named(call, name):
     with pytest.raises(NotImplementedError, match=f'must define {name}'):
         call()

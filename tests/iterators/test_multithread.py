@@ -75,8 +75,10 @@ def test_threads_read_at_the_same_time():
 
 
 def test_the_threads_end_with_the_iterator():
+    others = set(threading.enumerate())
+
     def workers():
-        return [t for t in threading.enumerate() if t.name.startswith('MultithreadIterator')]
+        return set(threading.enumerate()) - others
 
     iterator = MultithreadIterator(list(range(9)), 2, n_threads=3)
     iterator.next()
