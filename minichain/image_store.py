@@ -223,7 +223,7 @@ def _read_file(root, name):
             if not stat.S_ISREG(status.st_mode):
                 raise DataError(f'{path}: a regular file expected.')
             _check_size(status.st_size, path)
-            return file.read(MAX_IMAGE_BYTES)
+            return file.read(status.st_size)
     except OSError as error:
         raise FileError(f'{path}: cannot be read: {error.strerror or error}.') from error
 
