@@ -280,7 +280,10 @@ def test_an_interruption_before_training_keeps_the_features_that_are_done(tmp_pa
     write_data(tmp_path / 'data', {'train': 200, 'dev': 5, 'test': 5})
     write_cnn(tmp_path)
     child = start(arguments(tmp_path), tmp_path / 'errors')
-    while not list((tmp_path / 'cache').glob('*.npy')):
+    sizes = set()
+    while len(sizes) < 4:   # empty, with a header, with rows of a batch, of a second: one is done
+        assert os.waitpid(child, os.WNOHANG) == (0, 0)
+        sizes.update(path.stat().st_size for path in (tmp_path / 'cache').glob('*.npy'))
         time.sleep(.01)
     os.kill(child, signal.SIGTERM)
     assert wait(child) == 130
