@@ -86,39 +86,31 @@ class CaffeNetwork:
 
     def __init__(self, weights, prototxt=None):
         self.prototxt = (find_prototxt(weights) if prototxt is None else prototxt) or None
-        self.net = caffe.load(weights, self.prototxt)
-        self.source, self._weights, self.files = self.net.source, weights, [weights]
+        network = read_network(weights, self.prototxt)
+        self.net = caffe.load(network)
+        self.source, self.files = network.source, [weights]
+        self._layers = [(layer.type, layer.bottom, layer.top) for layer in network.layers
+                        if layer.bottom]
+        shape = find_input_shape(network.layers)
+        self.size, self.channels = (shape[2:], shape[1]) if shape else (None, None)
         self.names = [name for name in self.net.blob_names if name not in self.net.input_names]
         self.preprocessing = self.net.preprocessing
         self.preprocessing_origin = self.net.preprocessing_origin
-
-    @property
-    def size(self):
-        shape = find_input_shape(self._layers())
-        return shape and shape[2:]
-
-    @property
-    def channels(self):
-        shape = find_input_shape(self._layers())
-        return shape and shape[1]
-
-    def _layers(self):
-        return read_network(self._weights, self.prototxt).layers
 
     def default_layer(self):
         """'fc7' if there is one, else what the classifier reads, else the last blob."""
         if 'fc7' in self.net.blob_names:
             return 'fc7'
-        layers = [layer for layer in self._layers() if layer.bottom]
         judged = False
-        while layers and layers[-1].type in CAFFE_VERDICTS:
-            judged = True
-            layers.pop()
-        if not layers or not layers[-1].top:
-            raise DataError(f'{self.source}: no layer whose values could be features. Name one '
-                            'with --layer')
-        is_classifier = judged and layers[-1].type == 'InnerProduct'
-        return layers[-1].bottom[0] if is_classifier else layers[-1].top[0]
+        for kind, bottoms, tops in reversed(self._layers):
+            if kind in CAFFE_VERDICTS:
+                judged = True
+            elif tops:
+                return bottoms[0] if judged and kind == 'InnerProduct' else tops[0]
+            else:
+                break
+        raise DataError(f'{self.source}: no layer whose values could be features. Name one with '
+                        '--layer')
 
     def look(self, x, layer):
         values, = self.net(inputs={self.net.input_names[0]: x}, outputs=[layer])

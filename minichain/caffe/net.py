@@ -53,7 +53,7 @@ class CaffeFunction(Chain):
     ``config.train``; batch normalization always uses the statistics of the file.
 
     Args:
-        caffemodel: path of the weights, binary or text.
+        caffemodel: path of the weights, binary or text; or a Network that was read.
         prototxt: path of the network's description, which a caffemodel alone also has, as it was
             for training. None takes that one.
         strict: False accepts layers that are not supported; asking for what needs them fails.

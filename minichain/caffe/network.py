@@ -71,7 +71,7 @@ def read_network(caffemodel, prototxt=None):
     left out, as are layers of the training phase only.
 
     Args:
-        caffemodel: path of a binary (or text) NetParameter.
+        caffemodel: path of a binary (or text) NetParameter; or a Network, which is returned.
         prototxt: path of the network's description; None takes the one inside the caffemodel.
     Returns:
         Network.
@@ -79,6 +79,8 @@ def read_network(caffemodel, prototxt=None):
         FileError: a file is missing or cannot be read.
         DataError: a file is no network, damaged, or cut off.
     """
+    if isinstance(caffemodel, Network):
+        return caffemodel
     model, comment = read_message(caffemodel, weights_only=prototxt is not None)
     trained = upgrade(model, caffemodel)
     weights = {layer.name: layer.blobs for layer in trained if layer.blobs}
